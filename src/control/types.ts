@@ -1,0 +1,206 @@
+/**
+ * The language of the control layer: what can happen to a pool (events) and what it wants done about
+ * it (effects). All times are milliseconds on one monotonic clock, passed in as `now`.
+ */
+import type { DrainResult, WorkerReport } from '../protocol.ts';
+
+/** Why a worker is replaced. A closed set: the same words in log, metric label, JSON and docs. */
+export const RECYCLE_REASONS = [
+  'max_requests',
+  'max_memory',
+  'budget',
+  'max_age',
+  'idle',
+  'predicted',
+  'request_timeout',
+  'unresponsive',
+  'crash',
+  'boot_failure',
+  'reload',
+  'scale_down',
+  'manual',
+] as const;
+
+export type RecycleReason = (typeof RECYCLE_REASONS)[number];
+
+/** Identity of one worker process for its whole life; never reused within a supervisor. */
+export type WorkerId = number;
+
+/** Everything that control needs to know of the settings. All numbers are resolved (no `auto`). */
+export interface Policy {
+  /** Slots at start. */
+  readonly workers: number;
+  /** Bounds for `scale`. */
+  readonly workersMin: number;
+  readonly workersMax: number;
+  /** Requests after which a worker is replaced; 0 = never. */
+  readonly maxRequests: number;
+  /** Share 0..1 by which request and age limits are lowered at random, so that instances do not beat together. */
+  readonly jitter: number;
+  /** Hard memory limit of a worker, bytes; 0 = none. */
+  readonly maxMemoryBytes: number;
+  /** Soft limit as a share of the hard one, 0..1. */
+  readonly memorySoftShare: number;
+  /** Age after which a worker is replaced; 0 = never. */
+  readonly maxAgeMs: number;
+  /** Recycles that may run at once. */
+  readonly gate: number;
+  /** Extra workers that may live while others are replaced; 0 = break first. */
+  readonly surge: number;
+  readonly bootTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  /** Deadline for upgraded connections and event streams. */
+  readonly longDrainTimeoutMs: number;
+  /** Between TERM and KILL. */
+  readonly killTimeoutMs: number;
+  /** A ready worker without any report for so long is unresponsive; 0 = never. */
+  readonly unresponsiveTimeoutMs: number;
+}
+
+export type PoolEvent =
+  | { readonly type: 'start' }
+  /** Time passed; the supervisor sends one at least every `TICK_MS`. */
+  | { readonly type: 'tick' }
+  | { readonly type: 'spawned'; readonly worker: WorkerId; readonly pid: number }
+  /** Listening, and warm if a warm-up was asked for. */
+  | { readonly type: 'ready'; readonly worker: WorkerId }
+  /** The worker said why it cannot boot; its process may still live. `retryAtOnce`: our fault, no back-off. */
+  | {
+      readonly type: 'boot_failed';
+      readonly worker: WorkerId;
+      readonly message: string;
+      readonly retryAtOnce: boolean;
+    }
+  /** The process is gone; also sent when it could not be spawned at all (code null, signal null). */
+  | {
+      readonly type: 'exited';
+      readonly worker: WorkerId;
+      readonly code: number | null;
+      readonly signal: string | null;
+      /** What a person should read: the cause if known, else the last stderr lines. */
+      readonly detail: string;
+    }
+  | { readonly type: 'report'; readonly worker: WorkerId; readonly report: WorkerReport }
+  | { readonly type: 'sample'; readonly worker: WorkerId; readonly memoryBytes: number }
+  | { readonly type: 'drained'; readonly worker: WorkerId; readonly result: DrainResult }
+  /** A person or a signal asks for a replacement; `slot: null` = all of them, through the gate. */
+  | { readonly type: 'recycle'; readonly slot: number | null; readonly reason: 'manual' }
+  /** A new, valid configuration: everything that starts from now on belongs to it. */
+  | { readonly type: 'reload'; readonly policy: Policy }
+  | { readonly type: 'scale'; readonly slots: number }
+  | { readonly type: 'stop'; readonly mode: 'graceful' | 'now' }
+  /** The supervisor itself did not run for a while: no worker may pay for it. */
+  | { readonly type: 'suspended'; readonly gapMs: number };
+
+export type Effect =
+  | {
+      readonly type: 'spawn';
+      readonly worker: WorkerId;
+      readonly slot: number;
+      readonly generation: number;
+      /** Which configuration it belongs to: counts reloads from 0. */
+      readonly epoch: number;
+      readonly requestLimit: number;
+    }
+  | {
+      readonly type: 'drain';
+      readonly worker: WorkerId;
+      readonly deadlineMs: number;
+      readonly longDeadlineMs: number;
+    }
+  | { readonly type: 'cut'; readonly worker: WorkerId; readonly scope: 'requests' | 'all' }
+  | { readonly type: 'signal'; readonly worker: WorkerId; readonly signal: 'SIGTERM' | 'SIGKILL' }
+  | { readonly type: 'tell'; readonly told: Told }
+  /** The pool is empty and will stay so. */
+  | { readonly type: 'finished'; readonly outcome: Outcome };
+
+export type Outcome =
+  | { readonly type: 'stopped' }
+  /** The graceful stop ran out of time: so many requests and long-lived connections were cut, so many workers killed. */
+  | {
+      readonly type: 'stopped_late';
+      readonly cutRequests: number;
+      readonly cutLongLived: number;
+      readonly killed: number;
+    }
+  /** The first worker ever did not become ready. */
+  | { readonly type: 'never_booted'; readonly detail: string };
+
+/**
+ * Every decision is told once, with its numbers: as a log line, on the control socket's event stream
+ * and on the dashboard. Fields that end in Ms are milliseconds, in Bytes bytes.
+ */
+export type Told =
+  | {
+      readonly event: 'worker_ready';
+      readonly slot: number;
+      readonly generation: number;
+      readonly pid: number;
+      readonly bootMs: number;
+    }
+  /** A recycle begins: the replacement boots (or, break first, the old one drains). */
+  | {
+      readonly event: 'recycle_started';
+      readonly slot: number;
+      readonly generation: number;
+      readonly reason: RecycleReason;
+      readonly breakFirst: boolean;
+      readonly requests: number;
+      readonly ageMs: number;
+      readonly memoryBytes: number;
+      readonly limit: string;
+    }
+  /** The old worker is gone and the new one serves. */
+  | {
+      readonly event: 'recycled';
+      readonly slot: number;
+      readonly generation: number;
+      readonly reason: RecycleReason;
+      readonly requests: number;
+      readonly ageMs: number;
+      readonly memoryBytes: number;
+      readonly limit: string;
+      readonly replacedInMs: number;
+      readonly drainMs: number;
+      readonly moved: number;
+      readonly refusedStreams: number;
+      readonly cutRequests: number;
+      readonly cutLongLived: number;
+      readonly killed: boolean;
+    }
+  | {
+      readonly event: 'recycle_postponed';
+      readonly slot: number;
+      readonly reason: RecycleReason;
+      readonly detail: string;
+      readonly retryInMs: number;
+    }
+  | {
+      readonly event: 'worker_crashed';
+      readonly slot: number;
+      readonly generation: number;
+      readonly pid: number;
+      readonly code: number | null;
+      readonly signal: string | null;
+      readonly requests: number;
+      readonly inFlight: number;
+      readonly ageMs: number;
+      readonly detail: string;
+      readonly retryInMs: number;
+    }
+  | {
+      readonly event: 'boot_failed';
+      readonly slot: number;
+      readonly generation: number;
+      readonly pid: number;
+      readonly detail: string;
+      readonly failures: number;
+      readonly retryInMs: number;
+    }
+  | { readonly event: 'drain_deadline'; readonly slot: number; readonly inFlight: number; readonly longLived: number }
+  | { readonly event: 'worker_killed'; readonly slot: number; readonly pid: number; readonly why: string }
+  | { readonly event: 'unresponsive'; readonly slot: number; readonly pid: number; readonly silentMs: number }
+  | { readonly event: 'suspended'; readonly gapMs: number }
+  | { readonly event: 'scaled'; readonly from: number; readonly to: number }
+  | { readonly event: 'stopping'; readonly mode: 'graceful' | 'now'; readonly workers: number }
+  | { readonly event: 'all_ready'; readonly workers: number; readonly tookMs: number };

@@ -1,0 +1,1 @@
+export { CofferdamError, ERRORS, EXIT, type ErrorCode, type ExitCode } from './errors.ts';

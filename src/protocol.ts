@@ -1,0 +1,117 @@
+/**
+ * What supervisor and worker say to each other over the IPC channel. Types and constants only: the
+ * agent lives inside the user's process, so this file must cost it nothing.
+ *
+ * Every message carries `cmd: 'NODE_COFFERDAM'`. Node delivers messages whose `cmd` starts with
+ * `NODE_` as `internalMessage`, so the app's own `process.on('message')` never sees ours, and ours
+ * never keep the app alive.
+ */
+
+export const MESSAGE_COMMAND = 'NODE_COFFERDAM';
+
+/** Name of the environment variable that carries {@link WorkerBrief}; the agent removes it at once. */
+export const BRIEF_VARIABLE = 'COFFERDAM_WORKER';
+
+/**
+ * Which address the app asked for, the same in every worker of a pool:
+ * `tcp:<host or *>:<port>#<n>` or `unix:<absolute path>#<n>`; n counts equal requests from 1
+ * (an app that asks twice for port 0 gets two sockets).
+ */
+export type ListenKey = string;
+
+/** What a worker is told at birth, before the first line of the app runs. */
+export interface WorkerBrief {
+  readonly slot: number;
+  readonly generation: number;
+  /** Listening sockets that the worker inherits, by the address it will ask for. */
+  readonly listeners: readonly { readonly key: ListenKey; readonly fd: number }[];
+  /**
+   * Set when the user named an address: the app's first TCP listen is moved there, whatever it asked
+   * for. `key` of such a listen is still the one that the app asked for.
+   */
+  readonly address: { readonly port: number | null; readonly host: string | null } | null;
+  /** Milliseconds between two reports. */
+  readonly reportIntervalMs: number;
+  /** The agent reports at once when this many requests were served; 0 = never. */
+  readonly requestLimit: number;
+  /** GET this path inside the worker before it counts as ready; null = no warm-up request. */
+  readonly warmupPath: string | null;
+  /** Whether idle keep-alive connections may be handed to a sibling. */
+  readonly handover: boolean;
+  /** Milliseconds the worker may go on finishing requests when its supervisor dies. */
+  readonly orphanGraceMs: number;
+}
+
+/** Counters of one worker since its birth, and gauges of this moment. */
+export interface WorkerReport {
+  /** Requests answered (response finished or connection gone), warm-up excluded. */
+  readonly requests: number;
+  /** Requests and HTTP/2 streams being served, long-lived ones included. */
+  readonly inFlight: number;
+  /** Upgraded connections (WebSocket) and event streams (SSE): drained under their own deadline. */
+  readonly longLived: number;
+  /** Open client connections. */
+  readonly connections: number;
+  /** V8 heap in use, bytes. */
+  readonly heapUsedBytes: number;
+  /** Share of the last interval in which the event loop was busy, 0..1. */
+  readonly eventLoopUtilization: number;
+}
+
+/** What was done with the connections of a worker that was drained. */
+export interface DrainResult {
+  /** Idle keep-alive connections handed to a sibling. */
+  readonly moved: number;
+  /** HTTP/2 streams answered with REFUSED_STREAM, which a client may retry. */
+  readonly refusedStreams: number;
+  /** Requests that were cut because the deadline came. */
+  readonly cutRequests: number;
+  /** Long-lived connections that were cut because their deadline came. */
+  readonly cutLongLived: number;
+}
+
+export type WorkerMessage =
+  /** The agent is loaded; the app's first line has not run yet. */
+  | { readonly type: 'hello'; readonly handover: boolean; readonly node: string }
+  /**
+   * A server listens. With `inherited: false` the message carries the listening handle (the raw
+   * `TCP` or `Pipe` wrap), which the supervisor keeps for all later workers.
+   */
+  | {
+      readonly type: 'listening';
+      readonly key: ListenKey;
+      readonly address: ListenAddress;
+      readonly inherited: boolean;
+      readonly scheme: 'http' | 'https' | 'http2' | 'tcp';
+    }
+  | {
+      readonly type: 'listen_failed';
+      readonly key: ListenKey;
+      readonly code: string;
+      readonly message: string;
+    }
+  /** The warm-up request was answered; `status` is null when it failed. */
+  | { readonly type: 'warm'; readonly status: number | null; readonly message: string }
+  | { readonly type: 'report'; readonly report: WorkerReport }
+  /** One idle connection, whose raw handle comes along, for a sibling that listens on `key`. */
+  | { readonly type: 'connection'; readonly key: ListenKey; readonly id: number }
+  /** The sibling took the connection over; the supervisor may close its copy. */
+  | { readonly type: 'adopted'; readonly id: number; readonly ok: boolean }
+  /** Nothing is left: the worker may be ended. */
+  | { readonly type: 'drained'; readonly result: DrainResult };
+
+export type SupervisorMessage =
+  /** Stop accepting, finish what is there, hand idle connections back. */
+  | { readonly type: 'drain'; readonly deadlineMs: number; readonly longDeadlineMs: number }
+  /** A deadline came: end these connections now, then say `drained` when nothing is left. */
+  | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
+  /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */
+  | { readonly type: 'adopt'; readonly key: ListenKey; readonly id: number };
+
+/** Where a server really listens. */
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** A message as it goes over the channel. */
+export type Envelope<T> = T & { readonly cmd: typeof MESSAGE_COMMAND };
