@@ -197,9 +197,24 @@ export type Told =
       readonly failures: number;
       readonly retryInMs: number;
     }
-  | { readonly event: 'drain_deadline'; readonly slot: number; readonly inFlight: number; readonly longLived: number }
-  | { readonly event: 'worker_killed'; readonly slot: number; readonly pid: number; readonly why: string }
-  | { readonly event: 'unresponsive'; readonly slot: number; readonly pid: number; readonly silentMs: number }
+  | {
+      readonly event: 'drain_deadline';
+      readonly slot: number;
+      readonly inFlight: number;
+      readonly longLived: number;
+    }
+  | {
+      readonly event: 'worker_killed';
+      readonly slot: number;
+      readonly pid: number;
+      readonly why: string;
+    }
+  | {
+      readonly event: 'unresponsive';
+      readonly slot: number;
+      readonly pid: number;
+      readonly silentMs: number;
+    }
   | { readonly event: 'suspended'; readonly gapMs: number }
   | { readonly event: 'scaled'; readonly from: number; readonly to: number }
   | { readonly event: 'stopping'; readonly mode: 'graceful' | 'now'; readonly workers: number }
