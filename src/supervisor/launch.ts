@@ -1,0 +1,35 @@
+/** What a worker is started with under one configuration; kept until no worker of it is left. */
+import { fileURLToPath } from 'node:url';
+import { resolveApp } from '../config/app.ts';
+import type { Config } from '../config/load.ts';
+import type { Launch } from './fleet.ts';
+import { workerEnv } from './worker-env.ts';
+
+const AGENT_PATH = fileURLToPath(new URL('../data/agent/agent.cjs', import.meta.url));
+
+/** Reports are the heartbeat; 1 s costs a worker some 50 µs of CPU per second. */
+const REPORT_INTERVAL_MS = 1000;
+
+export function launchOf({ settings, origins }: Config): Launch {
+  const isAsked = (key: 'port' | 'host'): boolean => origins[key]?.source !== 'default';
+  const port = isAsked('port') ? settings.port : null;
+  const host = isAsked('host') ? settings.host : null;
+  return {
+    spawn: {
+      app: resolveApp(settings.app, process.cwd()),
+      args: settings.args,
+      nodeArgs: settings.nodeArgs,
+      env: workerEnv({ parent: process.env, extra: settings.env, port: settings.port, host }),
+      cwd: process.cwd(),
+      agent: AGENT_PATH,
+    },
+    brief: {
+      // Asked for by name, an address wins over whatever the app would choose by itself.
+      address: port === null && host === null ? null : { port, host },
+      reportIntervalMs: REPORT_INTERVAL_MS,
+      warmupPath: settings.warmupPath,
+      handover: settings.handover,
+      orphanGraceMs: settings.drainTimeout,
+    },
+  };
+}

@@ -1,0 +1,65 @@
+/**
+ * The listening sockets of the pool. The first worker that asks for an address binds it; its handle
+ * comes here and is kept for the life of the supervisor, so that the socket (and the connections
+ * that wait in its queue) outlives every worker.
+ */
+import { unlinkSync } from 'node:fs';
+import type { ListenAddress, ListenKey } from '../protocol.ts';
+import type { RawHandle } from './worker-process.ts';
+
+export interface Listener {
+  readonly key: ListenKey;
+  readonly address: ListenAddress;
+  readonly scheme: string;
+  readonly fd: number;
+}
+
+export interface Listeners {
+  /** Keeps the handle. False when the address is known already: the handle is closed then. */
+  keep(listener: Omit<Listener, 'fd'>, handle: RawHandle): boolean;
+  has(key: ListenKey): boolean;
+  all(): readonly Listener[];
+  /** Closes every socket; removes the files of unix sockets, which nobody else would. */
+  close(): void;
+}
+
+export function createListeners(): Listeners {
+  const kept = new Map<ListenKey, { listener: Listener; handle: RawHandle }>();
+  return {
+    keep(listener, handle) {
+      if (kept.has(listener.key)) {
+        handle.close();
+        return false;
+      }
+      kept.set(listener.key, { listener: { ...listener, fd: handle.fd }, handle });
+      return true;
+    },
+    has: (key) => kept.has(key),
+    all: () => [...kept.values()].map(({ listener }) => listener),
+    close() {
+      for (const { listener, handle } of kept.values()) {
+        handle.close();
+        if (listener.address.kind === 'unix') removeSocketFile(listener.address.path);
+      }
+      kept.clear();
+    },
+  };
+}
+
+/** `http://127.0.0.1:3000`, or `unix:/run/app.sock`: what a person can paste. */
+export function urlOf(listener: Listener): string {
+  const { address, scheme } = listener;
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `${scheme === 'http2' ? 'https' : scheme}://${host}:${address.port}`;
+}
+
+// --- internal ---
+
+function removeSocketFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Already gone: somebody removed the file by hand.
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Hands idle client connections from a worker that drains to a sibling. Our copy of each connection
+ * is kept until the sibling says that it has it: should the sibling die before, another one gets it.
+ */
+import type { WorkerId } from '../control/types.ts';
+import type { ListenKey, SupervisorMessage } from '../protocol.ts';
+import type { RawHandle } from './worker-process.ts';
+
+/** What the relay must know of the workers that could take a connection. */
+export interface Candidate {
+  readonly worker: WorkerId;
+  readonly connections: number;
+  /** False for a worker whose event loop did not report lately: the client would wait with it. */
+  readonly responsive: boolean;
+}
+
+export interface RelayPort {
+  /** Ready workers that listen on that address, draining ones excluded. */
+  candidates(key: ListenKey): readonly Candidate[];
+  send(worker: WorkerId, message: SupervisorMessage, handle: RawHandle): void;
+}
+
+export interface Relay {
+  /** A connection that its worker gave up; the relay owns the handle from now on. */
+  offer(from: WorkerId, key: ListenKey, handle: RawHandle): void;
+  adopted(worker: WorkerId, id: number, ok: boolean): void;
+  /** The worker died: what it had not taken over yet goes to another one. */
+  workerGone(worker: WorkerId): void;
+  /** A worker became ready: connections that found no sibling go there. */
+  workerReady(): void;
+  counts(): RelayCounts;
+  /** Closes everything still held. */
+  close(): void;
+}
+
+export interface RelayCounts {
+  readonly moved: number;
+  /** Closed because no sibling would take them; a client may have lost a request by it. */
+  readonly lost: number;
+  readonly pending: number;
+}
+
+interface Parcel {
+  readonly id: number;
+  readonly key: ListenKey;
+  readonly handle: RawHandle;
+  /** Workers that refused it or sent it: never asked again. */
+  readonly refused: Set<WorkerId>;
+  target: WorkerId | null;
+}
+
+/** Descriptors are a bounded resource; past that many on their way the oldest is closed. */
+const PENDING_MAX = 8192;
+
+export function createRelay(port: RelayPort): Relay {
+  const parcels = new Map<number, Parcel>();
+  const counts = { moved: 0, lost: 0 };
+  let lastId = 0;
+
+  const lose = (parcel: Parcel): void => {
+    parcels.delete(parcel.id);
+    parcel.handle.close();
+    counts.lost += 1;
+  };
+
+  const dispatch = (parcel: Parcel): void => {
+    const target = choose(port.candidates(parcel.key), parcel, parcels);
+    parcel.target = target;
+    if (target === null) return;
+    port.send(target, { type: 'adopt', key: parcel.key, id: parcel.id }, parcel.handle);
+  };
+
+  const redispatchOf = (wanted: WorkerId | null): void => {
+    for (const parcel of [...parcels.values()]) if (parcel.target === wanted) dispatch(parcel);
+  };
+
+  return {
+    offer(from, key, handle) {
+      lastId += 1;
+      const parcel = { id: lastId, key, handle, refused: new Set([from]), target: null };
+      parcels.set(parcel.id, parcel);
+      dispatch(parcel);
+      const oldest = parcels.values().next().value;
+      if (parcels.size > PENDING_MAX && oldest !== undefined) lose(oldest);
+    },
+    adopted(worker, id, ok) {
+      const parcel = parcels.get(id);
+      if (parcel === undefined || parcel.target !== worker) return;
+      if (ok) {
+        parcels.delete(id);
+        parcel.handle.close();
+        counts.moved += 1;
+        return;
+      }
+      parcel.refused.add(worker);
+      dispatch(parcel);
+    },
+    workerGone: (worker) => redispatchOf(worker),
+    workerReady: () => redispatchOf(null),
+    counts: () => ({ ...counts, pending: parcels.size }),
+    close() {
+      for (const parcel of [...parcels.values()]) lose(parcel);
+    },
+  };
+}
+
+// --- internal ---
+
+/** The least loaded responsive worker; an unresponsive one only where there is no other. */
+function choose(
+  candidates: readonly Candidate[],
+  parcel: Parcel,
+  parcels: ReadonlyMap<number, Parcel>,
+): WorkerId | null {
+  const onTheWay = new Map<WorkerId, number>();
+  for (const { target } of parcels.values()) {
+    if (target !== null) onTheWay.set(target, (onTheWay.get(target) ?? 0) + 1);
+  }
+  let best: { worker: WorkerId; load: number; responsive: boolean } | null = null;
+  for (const { worker, connections, responsive } of candidates) {
+    if (parcel.refused.has(worker)) continue;
+    const load = connections + (onTheWay.get(worker) ?? 0);
+    const better =
+      best === null ||
+      (responsive && !best.responsive) ||
+      (responsive === best.responsive && load < best.load);
+    if (better) best = { worker, load, responsive };
+  }
+  return best?.worker ?? null;
+}

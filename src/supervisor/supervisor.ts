@@ -1,0 +1,252 @@
+/**
+ * The composition of a running Cofferdam: one pool of workers, its listening sockets, its guard, the
+ * control socket and the signals. Everything that happens is enqueued; the loop carries it out.
+ */
+import { performance } from 'node:perf_hooks';
+import type { Config } from '../config/load.ts';
+import { controlSocketPath } from '../config/paths.ts';
+import { policyOf } from '../config/policy.ts';
+import type { Effect, Outcome, Told } from '../control/types.ts';
+import { CofferdamError, EXIT } from '../errors.ts';
+import { resolveBudget, type Budget } from '../metrics/budget.ts';
+import { announce } from './announce.ts';
+import { createCommands } from './commands.ts';
+import { openControlSocket, type ControlSocket } from './control-socket.ts';
+import { createFleet, type Fleet } from './fleet.ts';
+import { startGuard, type Guard } from './guard.ts';
+import { launchOf, type Launch } from './launch.ts';
+import { createListeners, urlOf } from './listeners.ts';
+import type { Log } from './log.ts';
+import { createLoop, type Loop } from './loop.ts';
+import { watchOomKills } from './oom.ts';
+import { startSampler, type Sampler } from './sampler.ts';
+import { listenToSignals, type Request } from './signals.ts';
+import { statusOf } from './status.ts';
+import { createNotifier, type Notifier } from './systemd.ts';
+import { createWaiters } from './waiters.ts';
+
+export interface SupervisorOptions {
+  readonly config: Config;
+  /** Reads the configuration anew; rejects with a CofferdamError when it is invalid. */
+  readConfig(): Promise<Config>;
+  readonly log: Log;
+  readonly version: string;
+}
+
+/** 128 + SIGINT: the exit code after the second Ctrl-C. */
+export const EXIT_INTERRUPTED = 130;
+
+/** Workers may finish so long when we are killed; then the guard ends them. */
+const ORPHAN_GRACE_EXTRA_MS = 1000;
+
+/**
+ * Runs until it is told to stop; resolves to the exit code. Rejects with COF_ALREADY_RUNNING,
+ * COF_APP_DOES_NOT_BOOT or COF_PORT_IN_USE.
+ */
+export async function supervise(options: SupervisorOptions): Promise<number> {
+  const supervisor = new Supervisor(options);
+  return supervisor.run();
+}
+
+class Supervisor {
+  readonly #log: Log;
+  readonly #options: SupervisorOptions;
+  readonly #startedAt = performance.now();
+  readonly #listeners = createListeners();
+  readonly #waiters = createWaiters();
+  readonly #budget: Budget;
+  readonly #fleet: Fleet;
+  readonly #guard: Guard;
+  readonly #loop: Loop;
+  readonly #sampler: Sampler;
+  readonly #notifier: Notifier;
+  #config: Config;
+  #launches: Launch[];
+  #control: ControlSocket | null = null;
+  #interrupts = 0;
+  #finish: (outcome: Outcome) => void = () => {};
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#config = options.config;
+    const { settings } = options.config;
+    this.#launches = [launchOf(options.config)];
+    this.#budget = resolveBudget({ flagBytes: settings.memoryBudget });
+    this.#notifier = createNotifier();
+    this.#guard = startGuard({
+      graceMs: settings.drainTimeout + ORPHAN_GRACE_EXTRA_MS,
+      onExit: (detail) => this.#log.write('warn', 'no_guard', { detail }),
+    });
+    this.#fleet = createFleet({
+      listeners: this.#listeners,
+      launchOf: (epoch) => this.#launches[epoch] ?? launchOf(this.#config),
+      emit: (event) => this.#loop.enqueue(event),
+      onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
+      onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
+      oomKilled: watchOomKills(),
+      now: () => performance.now(),
+    });
+    this.#loop = createLoop({
+      policy: policyOf(settings),
+      perform: (effect) => this.#perform(effect),
+      now: () => performance.now(),
+      random: () => Math.random(),
+    });
+    this.#sampler = startSampler({
+      workers: () => this.#fleet.pids(),
+      emit: (event) => this.#loop.enqueue(event),
+    });
+  }
+
+  async run(): Promise<number> {
+    const stopSignals = listenToSignals((request) => this.#request(request));
+    try {
+      this.#control = await this.#openControl();
+      this.#logStart();
+      const outcome = await new Promise<Outcome>((resolve) => {
+        this.#finish = resolve;
+        this.#loop.enqueue({ type: 'start' });
+      });
+      return this.#exitCodeOf(outcome);
+    } finally {
+      stopSignals();
+      this.#close();
+    }
+  }
+
+  #openControl(): Promise<ControlSocket> {
+    const path = controlSocketPath(this.#config.settings.name, process.env);
+    return openControlSocket(
+      path,
+      createCommands({
+        loop: this.#loop,
+        waiters: this.#waiters,
+        reload: () => this.#reload(),
+        status: () => this.#status(),
+      }),
+    );
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'spawn':
+        return this.#fleet.spawn(effect);
+      case 'drain':
+        return this.#fleet.drain(effect);
+      case 'cut':
+        return this.#fleet.cut(effect.worker, effect.scope);
+      case 'signal':
+        return this.#fleet.signal(effect.worker, effect.signal);
+      case 'tell':
+        return this.#tell(effect.told);
+      case 'finished':
+        return this.#finish(effect.outcome);
+    }
+  }
+
+  #tell(told: Told): void {
+    announce(told, { log: this.#log, publish: (event) => this.#control?.publish(event) });
+    this.#waiters.told(told);
+    if (told.event === 'all_ready') this.#notifier.ready(`${told.workers} workers ready`);
+    if (told.event === 'stopping') this.#notifier.stopping();
+  }
+
+  #request(request: Request): void {
+    switch (request.type) {
+      case 'stop':
+        return this.#loop.enqueue({ type: 'stop', mode: 'graceful' });
+      case 'interrupt':
+        this.#interrupts += 1;
+        return this.#loop.enqueue({
+          type: 'stop',
+          mode: this.#interrupts === 1 ? 'graceful' : 'now',
+        });
+      case 'reload':
+        // The log has told why; a signal has nobody else to answer to.
+        this.#reload().catch(() => {});
+        return;
+      case 'recycle_all':
+        return this.#loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
+      case 'scale_by':
+        return this.#loop.enqueue({ type: 'scale', by: request.slots });
+      case 'reopen_logs':
+        return this.#log.write('info', 'usr1', {
+          detail: 'logs go to stderr, there is nothing to reopen',
+        });
+    }
+  }
+
+  /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
+  async #reload(): Promise<void> {
+    try {
+      const config = await this.#options.readConfig();
+      this.#launches.push(launchOf(config));
+      this.#config = config;
+      this.#loop.enqueue({ type: 'reload', policy: policyOf(config.settings) });
+      this.#log.write('info', 'reloading', { file: config.file });
+    } catch (error) {
+      const { code, message } = error as CofferdamError;
+      this.#log.write('error', 'reload_failed', {
+        code,
+        detail: message,
+        running: 'the previous configuration',
+      });
+      throw error;
+    }
+  }
+
+  #status(): ReturnType<typeof statusOf> {
+    return statusOf({
+      config: this.#config,
+      startedAt: this.#startedAt,
+      budget: this.#budget,
+      tree: this.#sampler.tree(),
+      supervisorBytes: this.#sampler.supervisorBytes(),
+      urls: this.#listeners.all().map(urlOf),
+      pool: this.#loop.state(),
+      relay: this.#fleet.relay.counts(),
+    });
+  }
+
+  #logStart(): void {
+    const { settings } = this.#config;
+    this.#log.write('info', 'starting', {
+      version: this.#options.version,
+      app: settings.app,
+      workers: policyOf(settings).workers,
+      budgetBytes: this.#budget.bytes,
+      budgetFrom: this.#budget.origin,
+      name: settings.name,
+    });
+  }
+
+  #exitCodeOf(outcome: Outcome): number {
+    switch (outcome.type) {
+      case 'stopped':
+        return this.#interrupts > 1 ? EXIT_INTERRUPTED : EXIT.ok;
+      case 'stopped_late': {
+        const { type: _, ...fields } = outcome;
+        this.#log.write('error', 'stopped_late', fields);
+        return EXIT.stopRanOutOfTime;
+      }
+      case 'never_booted': {
+        const portInUse = outcome.detail.includes('EADDRINUSE');
+        throw new CofferdamError(
+          portInUse ? 'COF_PORT_IN_USE' : 'COF_APP_DOES_NOT_BOOT',
+          `${this.#config.settings.app} does not boot: ${outcome.detail}`,
+        );
+      }
+    }
+  }
+
+  #close(): void {
+    this.#loop.stop();
+    this.#sampler.stop();
+    this.#waiters.abandon();
+    this.#fleet.relay.close();
+    this.#listeners.close();
+    this.#control?.close();
+    this.#guard.dismiss();
+  }
+}

@@ -1,0 +1,65 @@
+/** Callers on the control socket that wait until the recycle they asked for is done. */
+import type { Told } from '../control/types.ts';
+import { CofferdamError } from '../errors.ts';
+
+export interface Recycled {
+  readonly slot: number;
+  readonly replacedInMs: number;
+}
+
+export interface Waiters {
+  /** Resolves when every one of these slots has been recycled; rejects when one cannot be now. */
+  wait(slots: readonly number[]): Promise<readonly Recycled[]>;
+  told(told: Told): void;
+  /** The pool stops: nobody will get an answer any more. */
+  abandon(): void;
+}
+
+interface Waiter {
+  readonly missing: Set<number>;
+  readonly done: Recycled[];
+  readonly resolve: (recycled: readonly Recycled[]) => void;
+  readonly reject: (error: CofferdamError) => void;
+}
+
+export function createWaiters(): Waiters {
+  const waiters = new Set<Waiter>();
+
+  const settle = (slot: number, act: (waiter: Waiter) => void): void => {
+    for (const waiter of waiters) if (waiter.missing.has(slot)) act(waiter);
+  };
+  const fail = (waiter: Waiter, message: string): void => {
+    waiters.delete(waiter);
+    waiter.reject(new CofferdamError('COF_CONTROL_REFUSED', message));
+  };
+
+  return {
+    wait(slots) {
+      if (slots.length === 0) return Promise.resolve([]);
+      return new Promise((resolve, reject) => {
+        waiters.add({ missing: new Set(slots), done: [], resolve, reject });
+      });
+    },
+    told(told) {
+      if (told.event === 'recycled') {
+        const { slot, replacedInMs } = told;
+        settle(slot, (waiter) => {
+          waiter.missing.delete(slot);
+          waiter.done.push({ slot, replacedInMs });
+          if (waiter.missing.size > 0) return;
+          waiters.delete(waiter);
+          waiter.resolve(waiter.done);
+        });
+      }
+      if (told.event === 'recycle_postponed') {
+        const { slot, detail } = told;
+        settle(slot, (waiter) =>
+          fail(waiter, `slot ${slot} keeps its worker, the replacement does not boot: ${detail}`),
+        );
+      }
+    },
+    abandon() {
+      for (const waiter of waiters) fail(waiter, 'Cofferdam stops');
+    },
+  };
+}
