@@ -102,6 +102,7 @@ export type Effect =
       readonly epoch: number;
       readonly requestLimit: number;
     }
+  /** Both deadlines are durations from now: the worker has a clock of its own. */
   | {
       readonly type: 'drain';
       readonly worker: WorkerId;
@@ -138,7 +139,10 @@ export type Told =
       readonly pid: number;
       readonly bootMs: number;
     }
-  /** A recycle begins: the replacement boots (or, break first, the old one drains). */
+  /**
+   * A recycle begins: the replacement boots (or, break first, the old one drains). `generation` is
+   * the old worker's, here and in `recycled`.
+   */
   | {
       readonly event: 'recycle_started';
       readonly slot: number;
@@ -215,7 +219,57 @@ export type Told =
       readonly pid: number;
       readonly silentMs: number;
     }
+  /** Told once per configuration: fresh workers are above the soft memory limit already. */
+  | {
+      readonly event: 'floor_above_limit';
+      readonly slot: number;
+      readonly memoryBytes: number;
+      readonly limitBytes: number;
+    }
   | { readonly event: 'suspended'; readonly gapMs: number }
   | { readonly event: 'scaled'; readonly from: number; readonly to: number }
   | { readonly event: 'stopping'; readonly mode: 'graceful' | 'now'; readonly workers: number }
   | { readonly event: 'all_ready'; readonly workers: number; readonly tookMs: number };
+
+/** States of a worker's life; `gone` is never seen from outside. */
+export type WorkerStateName =
+  | 'booting'
+  | 'ready'
+  | 'draining'
+  | 'lingering'
+  | 'stopping'
+  | 'killing'
+  | 'gone';
+
+/** What the outside may see of a worker: for status, metrics, probes. Times are on control's clock. */
+export interface WorkerView {
+  readonly worker: WorkerId;
+  readonly slot: number;
+  readonly generation: number;
+  readonly state: WorkerStateName;
+  readonly epoch: number;
+  /** Null until the process exists. */
+  readonly pid: number | null;
+  readonly bornAt: number;
+  readonly readyAt: number | null;
+  /** False while a ready worker sends no reports. */
+  readonly responsive: boolean;
+  readonly requests: number;
+  readonly inFlight: number;
+  readonly longLived: number;
+  readonly connections: number;
+  readonly memoryBytes: number;
+  readonly heapUsedBytes: number;
+  /** Requests after which this very worker is replaced; 0 = never. */
+  readonly requestLimit: number;
+}
+
+/** Counters since the start, and two gauges of this moment. */
+export interface PoolTotals {
+  /** Finished replacements by reason. */
+  readonly recycles: Readonly<Record<RecycleReason, number>>;
+  readonly crashes: number;
+  readonly bootFailures: number;
+  readonly recyclesInProgress: number;
+  readonly ready: number;
+}

@@ -1,0 +1,181 @@
+/**
+ * The pool: what the supervisor calls. Pure: the same state, event, time and random numbers always
+ * give the same answer; the state that is passed in is never changed.
+ */
+import { dispatch } from './news.ts';
+import { NO_FAILURES } from './restarts.ts';
+import { advanceRecycles, startRecycles } from './rollout.ts';
+import { beginStop, finishIfEmpty } from './shutdown.ts';
+import { fillSlots, retireExcess } from './slots.ts';
+import { beginTurn, changeSlot, createPoolState, tell, type PoolState, type Turn } from './turn.ts';
+import type { Effect, Policy, PoolEvent, PoolTotals, WorkerView } from './types.ts';
+import { deadlineOf, shiftWorker, viewOf } from './worker.ts';
+
+export type { PoolState } from './turn.ts';
+
+/** A pool in which nothing happens until the event `start`. */
+export function createPool(policy: Policy): PoolState {
+  return createPoolState(policy);
+}
+
+/**
+ * Applies one event, then does whatever is due at `now`. Never throws. Effects are to be performed in
+ * order. `random` gives numbers in 0..1.
+ */
+export function step(
+  state: PoolState,
+  event: PoolEvent,
+  now: number,
+  random: () => number,
+): { state: PoolState; effects: Effect[] } {
+  if (state.phase.type === 'finished') return { state, effects: [] };
+  const turn = beginTurn(state, now, random);
+  apply(turn, event);
+  settle(turn);
+  return { state: turn.pool, effects: turn.effects };
+}
+
+/** The earliest time at which a `tick` would do something, or null; the supervisor arms one timer. */
+export function nextDeadline(state: PoolState): number | null {
+  let next = Infinity;
+  const consider = (at: number | null): void => {
+    // What was due by the last step waits for an event, not for time.
+    if (at !== null && at > state.now && at < next) next = at;
+  };
+  for (const worker of state.workers.values()) {
+    consider(deadlineOf(worker));
+    if (worker.life.state === 'ready' && worker.ageLimitMs > 0) {
+      consider((worker.readyAt ?? worker.bornAt) + worker.ageLimitMs);
+    }
+  }
+  for (const slot of state.slots.values()) consider(slot.restarts.notBefore);
+  return next === Infinity ? null : next;
+}
+
+/** All live workers, by slot and generation. */
+export function workersOf(state: PoolState): readonly WorkerView[] {
+  return [...state.workers.values()]
+    .map(viewOf)
+    .sort((a, b) => a.slot - b.slot || a.generation - b.generation);
+}
+
+export function totals(state: PoolState): PoolTotals {
+  const { recycles, crashes, bootFailures } = state;
+  const recyclesInProgress = [...state.slots.values()].filter((slot) => slot.recycle).length;
+  const ready = [...state.workers.values()].filter(({ life }) => life.state === 'ready').length;
+  return { recycles, crashes, bootFailures, recyclesInProgress, ready };
+}
+
+// --- internal ---
+
+/**
+ * Rounds of "deadlines, then reconcile" in one step. A chain of states whose timeouts are all zero is
+ * six long; more rounds than that would be a fault, and must not hang the supervisor.
+ */
+const ROUNDS_MAX = 8;
+
+function apply(turn: Turn, event: PoolEvent): void {
+  switch (event.type) {
+    case 'start':
+      return start(turn);
+    case 'tick':
+      return;
+    case 'recycle':
+      return askForRecycle(turn, event.slot);
+    case 'reload':
+      return reload(turn, event.policy);
+    case 'scale':
+      return scale(turn, event.slots);
+    case 'stop':
+      return beginStop(turn, event);
+    case 'suspended':
+      return shift(turn, event.gapMs);
+    default:
+      return dispatch(turn, event.worker, event);
+  }
+}
+
+function settle(turn: Turn): void {
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    const before = turn.effects.length;
+    fireDeadlines(turn);
+    reconcile(turn);
+    if (turn.effects.length === before) return;
+  }
+}
+
+function fireDeadlines(turn: Turn): void {
+  for (const worker of turn.pool.workers.values()) {
+    const deadline = deadlineOf(worker);
+    if (deadline !== null && deadline <= turn.now) {
+      dispatch(turn, worker.id, { type: 'deadline' });
+    }
+  }
+}
+
+function reconcile(turn: Turn): void {
+  const { type } = turn.pool.phase;
+  if (type === 'starting' || type === 'running') {
+    retireExcess(turn);
+    advanceRecycles(turn);
+    fillSlots(turn);
+    startRecycles(turn);
+  }
+  finishIfEmpty(turn);
+}
+
+function start(turn: Turn): void {
+  const { pool, now } = turn;
+  if (pool.phase.type !== 'idle') return;
+  pool.phase = { type: 'starting' };
+  pool.startedAt = now;
+}
+
+function askForRecycle(turn: Turn, slot: number | null): void {
+  const { pool } = turn;
+  for (const worker of pool.workers.values()) {
+    if (slot !== null && worker.slot !== slot) continue;
+    // Being replaced already is what was asked for.
+    if (pool.slots.get(worker.slot)?.recycle) continue;
+    dispatch(turn, worker.id, { type: 'ask' });
+  }
+}
+
+function reload(turn: Turn, policy: Policy): void {
+  const { pool } = turn;
+  if (pool.phase.type === 'stopping' || pool.phase.type === 'failed') return;
+  // A pool that was scaled by hand keeps its size unless the configuration itself changed it.
+  const wanted = policy.workers === pool.policy.workers ? pool.size : policy.workers;
+  pool.policy = policy;
+  pool.epoch += 1;
+  pool.floorTold = false;
+  // Failures of the old configuration prove nothing about the new one.
+  for (const number of pool.slots.keys()) changeSlot(turn, number, { restarts: NO_FAILURES });
+  scale(turn, wanted);
+}
+
+function scale(turn: Turn, slots: number): void {
+  const { pool } = turn;
+  if (!Number.isFinite(slots) || pool.phase.type === 'stopping' || pool.phase.type === 'failed') {
+    return;
+  }
+  const { workersMin, workersMax } = pool.policy;
+  // Without any worker nobody would discover or serve the sockets.
+  const to = Math.max(1, workersMin, Math.min(workersMax, Math.trunc(slots)));
+  const from = pool.size;
+  if (to === from) return;
+  pool.size = to;
+  tell(turn, { event: 'scaled', from, to });
+}
+
+function shift(turn: Turn, gapMs: number): void {
+  if (!(gapMs > 0)) return;
+  const { pool } = turn;
+  for (const worker of pool.workers.values()) {
+    pool.workers.set(worker.id, shiftWorker(worker, gapMs));
+  }
+  for (const { number, restarts } of pool.slots.values()) {
+    changeSlot(turn, number, { restarts: { ...restarts, notBefore: restarts.notBefore + gapMs } });
+  }
+  tell(turn, { event: 'suspended', gapMs });
+}

@@ -1,0 +1,87 @@
+/** Should this worker be replaced, and why. Pure questions about one worker; whose turn it is: rollout. */
+import type { Policy, RecycleReason } from './types.ts';
+import { ageOf, isSilent, type Worker } from './worker.ts';
+
+/** Samples in a row above the soft limit: one is a burst that garbage collection takes back. */
+export const SOFT_STRIKES = 3;
+/** A worker younger than this still warms up: its soft limit does not count yet. */
+export const MEMORY_MIN_AGE_MS = 10_000;
+/**
+ * Where the limit is below what a fresh worker needs, recycling pays only after it has grown by this
+ * factor: below that the replacement would be as large, and the pool would recycle for ever.
+ */
+export const FLOOR_HEADROOM = 1.25;
+
+export interface Due {
+  readonly reason: RecycleReason;
+  /** The lower the sooner. */
+  readonly rank: number;
+  /** Cannot wait for long-lived connections of another worker. */
+  readonly urgent: boolean;
+  /** The limit that was reached, for people; empty if there is none. */
+  readonly limit: string;
+}
+
+/**
+ * Why a ready worker is due, the most pressing reason first, or null. The hard memory limit goes
+ * before reload and manual: it guards the machine, and a reload loses nothing by waiting one turn.
+ */
+export function dueOf(worker: Worker, policy: Policy, epoch: number, now: number): Due | null {
+  const { soft, hard } = memoryLimitsOf(policy, worker.floorBytes);
+  if (isSilent(worker)) {
+    return due('unresponsive', 0, `${policy.unresponsiveTimeoutMs / 1000}s`, true);
+  }
+  if (worker.floorBytes !== null && worker.memoryBytes >= hard) {
+    return due('max_memory', 1, formatBytes(hard), true);
+  }
+  if (worker.asked) return due('manual', 2, '');
+  if (worker.epoch < epoch) return due('reload', 2, '');
+  if (worker.softStrikes >= SOFT_STRIKES) return due('max_memory', 3, formatBytes(soft));
+  if (worker.requestLimit > 0 && worker.report.requests >= worker.requestLimit) {
+    return due('max_requests', 4, `${worker.requestLimit} requests`);
+  }
+  if (worker.ageLimitMs > 0 && ageOf(worker, now) >= worker.ageLimitMs) {
+    return due('max_age', 5, `${Math.round(worker.ageLimitMs / 1000)}s`);
+  }
+  return null;
+}
+
+/** Both memory limits of a worker with this floor, bytes; Infinity = none. */
+export function memoryLimitsOf(
+  policy: Policy,
+  floorBytes: number | null,
+): { soft: number; hard: number } {
+  if (policy.maxMemoryBytes === 0) return { soft: Infinity, hard: Infinity };
+  const hard = policy.maxMemoryBytes;
+  const soft = hard * policy.memorySoftShare;
+  if (floorBytes === null || floorBytes < soft) return { soft, hard };
+  return { soft: Infinity, hard: Math.max(hard, floorBytes * FLOOR_HEADROOM) };
+}
+
+/** Strikes after one more sample. */
+export function countStrikes(worker: Worker, policy: Policy, now: number): number {
+  const young = worker.readyAt === null || now - worker.readyAt < MEMORY_MIN_AGE_MS;
+  const { soft } = memoryLimitsOf(policy, worker.floorBytes);
+  return !young && worker.memoryBytes >= soft ? worker.softStrikes + 1 : 0;
+}
+
+/**
+ * The limit of one worker: lowered at random by up to `jitter`, never above `max`; the first
+ * generation by its share of the pool as well (`stagger` = slot / slots), so that workers that were
+ * born together do not leave together. 0 stays 0 = never.
+ */
+export function limitFor(max: number, jitter: number, stagger: number, random: number): number {
+  return max === 0 ? 0 : Math.max(1, Math.ceil(max * stagger * (1 - jitter * random)));
+}
+
+// --- internal ---
+
+const MEBIBYTE = 1024 * 1024;
+
+function due(reason: RecycleReason, rank: number, limit: string, urgent = false): Due {
+  return { reason, rank, limit, urgent };
+}
+
+function formatBytes(bytes: number): string {
+  return `${Math.round(bytes / MEBIBYTE)}MiB`;
+}

@@ -1,0 +1,163 @@
+/**
+ * Whose turn it is to be replaced: one gate for all reasons, the most pressing first. There is no
+ * queue: who is due is asked anew in each step, so nobody waits twice and nothing has to be undone.
+ */
+import { lossOf } from './news.ts';
+import { dispatch } from './news.ts';
+import { dueOf, type Due } from './recycling.ts';
+import { countExtras, leavesOthersServing, retire } from './slots.ts';
+import {
+  changeSlot,
+  countRecycle,
+  spawn,
+  tell,
+  workersIn,
+  type Recycle,
+  type Slot,
+  type Turn,
+} from './turn.ts';
+import type { Policy } from './types.ts';
+import { ageOf, isSilent, type Worker } from './worker.ts';
+
+/** Recycles that may run at once: each needs a place in the gate and, make-before-break, in the surge. */
+export function concurrencyOf({ gate, surge }: Policy): number {
+  return surge > 0 ? Math.min(gate, surge) : gate;
+}
+
+/** Takes the recycles under way one step further: drain the old one, or call it done. */
+export function advanceRecycles(turn: Turn): void {
+  for (const slot of turn.pool.slots.values()) {
+    const { recycle } = slot;
+    if (recycle === null || recycle.replacedAt === null) continue;
+    if (recycle.left !== null) {
+      finishRecycle(turn, slot.number, recycle, recycle.replacedAt, recycle.left);
+      continue;
+    }
+    const old = turn.pool.workers.get(recycle.old);
+    // An unresponsive worker that spoke again meanwhile is replaced all the same (it will stand
+    // still again, and its replacement is ready), but it gets the polite drain.
+    if (old?.life.state === 'ready') retire(turn, old);
+  }
+}
+
+/** Starts the recycles that are due while the gate has room. */
+export function startRecycles(turn: Turn): void {
+  for (const { worker, due } of listDue(turn)) {
+    if (!hasRoom(turn)) {
+      if (due.urgent) hurryLingerer(turn);
+      return;
+    }
+    if (turn.pool.policy.surge > 0) startMakeFirst(turn, worker, due);
+    else if (mayBreak(turn, worker)) startBreakFirst(turn, worker, due);
+  }
+}
+
+// --- internal ---
+
+interface Candidate {
+  readonly worker: Worker;
+  readonly due: Due;
+}
+
+function listDue(turn: Turn): Candidate[] {
+  const { pool, now } = turn;
+  const candidates: Candidate[] = [];
+  for (let number = 1; number <= pool.size; number += 1) {
+    const slot = pool.slots.get(number);
+    if (slot === undefined || slot.recycle !== null || now < slot.restarts.notBefore) continue;
+    const live = workersIn(turn, number);
+    // A failed replacement that still dies is in the way of the next one.
+    if (live.some(({ readyAt }) => readyAt === null)) continue;
+    const worker = live.find(({ life }) => life.state === 'ready');
+    const due = worker === undefined ? null : dueOf(worker, pool.policy, pool.epoch, now);
+    if (worker !== undefined && due !== null) candidates.push({ worker, due });
+  }
+  return candidates.sort((a, b) => a.due.rank - b.due.rank || a.worker.id - b.worker.id);
+}
+
+function hasRoom(turn: Turn): boolean {
+  const { policy, slots } = turn.pool;
+  const running = [...slots.values()].filter(({ recycle }) => recycle !== null).length;
+  if (running >= concurrencyOf(policy)) return false;
+  return policy.surge === 0 || countExtras(turn) < policy.surge;
+}
+
+/** Breaking the last worker that serves is only right where there is no other slot. */
+function mayBreak(turn: Turn, worker: Worker): boolean {
+  return isSilent(worker) || turn.pool.size === 1 || leavesOthersServing(turn, worker);
+}
+
+function startMakeFirst(turn: Turn, worker: Worker, due: Due): void {
+  openRecycle(turn, worker, due, false);
+  spawn(turn, worker.slot);
+}
+
+function startBreakFirst(turn: Turn, worker: Worker, due: Due): void {
+  openRecycle(turn, worker, due, true);
+  retire(turn, worker);
+}
+
+function openRecycle(turn: Turn, worker: Worker, due: Due, breakFirst: boolean): void {
+  const { now } = turn;
+  const { slot, generation, memoryBytes } = worker;
+  changeSlot(turn, slot, {
+    recycle: { due, breakFirst, startedAt: now, old: worker.id, left: null, replacedAt: null },
+  });
+  tell(turn, {
+    event: 'recycle_started',
+    slot,
+    generation,
+    reason: due.reason,
+    breakFirst,
+    requests: worker.report.requests,
+    ageMs: ageOf(worker, now),
+    memoryBytes,
+    limit: due.limit,
+  });
+}
+
+function finishRecycle(
+  turn: Turn,
+  slot: Slot['number'],
+  recycle: Recycle,
+  replacedAt: number,
+  left: { readonly worker: Worker; readonly at: number },
+): void {
+  const { due, startedAt } = recycle;
+  const { worker, at } = left;
+  const { generation, memoryBytes, killed } = worker;
+  changeSlot(turn, slot, { recycle: null });
+  countRecycle(turn, due.reason);
+  tell(turn, {
+    event: 'recycled',
+    slot,
+    generation,
+    reason: due.reason,
+    requests: worker.report.requests,
+    ageMs: ageOf(worker, at),
+    memoryBytes,
+    limit: due.limit,
+    replacedInMs: replacedAt - startedAt,
+    drainMs: worker.drainingSince === null ? 0 : at - worker.drainingSince,
+    ...lossOf(worker),
+    killed,
+  });
+}
+
+/**
+ * An urgent replacement does not wait for hours until somebody closes a WebSocket: if every recycle
+ * under way only lingers, the one that would end soonest ends now.
+ */
+function hurryLingerer(turn: Turn): void {
+  const { slots, workers } = turn.pool;
+  const lingering = [...workers.values()].filter(({ life }) => life.state === 'lingering');
+  const holders = [...slots.values()].flatMap(({ recycle }) => recycle?.old ?? []);
+  if (holders.some((id) => workers.get(id)?.life.state !== 'lingering')) return;
+  const soonest = lingering.sort((a, b) => deadline(a) - deadline(b))[0];
+  if (soonest === undefined || (soonest.life.state === 'lingering' && soonest.life.cut)) return;
+  dispatch(turn, soonest.id, { type: 'drain', deadlineMs: 0, longDeadlineMs: 0 });
+}
+
+function deadline({ life }: Worker): number {
+  return life.state === 'lingering' ? life.deadline : Infinity;
+}

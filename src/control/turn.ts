@@ -1,0 +1,170 @@
+/** The state of a pool, and one turn of it: the copy that a step may change, with its effects. */
+import { createWorker, type Worker } from './worker.ts';
+import { limitFor } from './recycling.ts';
+import { NO_FAILURES, type Restarts } from './restarts.ts';
+import type { Due } from './recycling.ts';
+import {
+  RECYCLE_REASONS,
+  type Effect,
+  type Policy,
+  type RecycleReason,
+  type Told,
+  type WorkerId,
+} from './types.ts';
+
+/** How far the pool as a whole is. */
+export type Phase =
+  | { readonly type: 'idle' }
+  /** Slot 1 boots alone: it discovers the listening sockets. */
+  | { readonly type: 'starting' }
+  | { readonly type: 'running' }
+  /** The first boot failed; what is left of it is being ended. */
+  | { readonly type: 'failed'; readonly detail: string }
+  | {
+      readonly type: 'stopping';
+      readonly mode: 'graceful' | 'now';
+      readonly cutRequests: number;
+      readonly cutLongLived: number;
+      readonly killed: number;
+    }
+  | { readonly type: 'finished' };
+
+/** A replacement under way: it holds the gate until the old worker is gone and the new one served. */
+export interface Recycle {
+  readonly due: Due;
+  readonly breakFirst: boolean;
+  readonly startedAt: number;
+  readonly old: WorkerId;
+  /** What the old worker was like when it left; null while it lives. */
+  readonly left: { readonly worker: Worker; readonly at: number } | null;
+  /** The first replacement that became ready did so at this moment. */
+  readonly replacedAt: number | null;
+}
+
+export interface Slot {
+  readonly number: number;
+  /** Of the last worker that was spawned; 0 = none yet. */
+  readonly generation: number;
+  readonly everReady: boolean;
+  readonly restarts: Restarts;
+  readonly recycle: Recycle | null;
+}
+
+export interface PoolState {
+  readonly policy: Policy;
+  readonly phase: Phase;
+  /** Time of the last step: whatever was due until then has been done. */
+  readonly now: number;
+  readonly startedAt: number;
+  /** Slots that are wanted: 1..size. Higher ones only finish what they have. */
+  readonly size: number;
+  /** Reloads so far. */
+  readonly epoch: number;
+  readonly nextWorker: WorkerId;
+  readonly slots: ReadonlyMap<number, Slot>;
+  /** Live workers only: what is not here is gone. */
+  readonly workers: ReadonlyMap<WorkerId, Worker>;
+  readonly recycles: Readonly<Record<RecycleReason, number>>;
+  readonly crashes: number;
+  readonly bootFailures: number;
+  readonly allReadyTold: boolean;
+  /** Told once per epoch. */
+  readonly floorTold: boolean;
+}
+
+/** Private to one step: maps and fields may be changed in place, records are replaced. */
+export interface Turn {
+  readonly pool: {
+    -readonly [K in keyof PoolState]: PoolState[K];
+  } & { slots: Map<number, Slot>; workers: Map<WorkerId, Worker> };
+  readonly effects: Effect[];
+  readonly now: number;
+  readonly random: () => number;
+}
+
+export function createPoolState(policy: Policy): PoolState {
+  return {
+    policy,
+    phase: { type: 'idle' },
+    now: -Infinity,
+    startedAt: 0,
+    size: policy.workers,
+    epoch: 0,
+    nextWorker: 1,
+    slots: new Map(),
+    workers: new Map(),
+    recycles: Object.fromEntries(RECYCLE_REASONS.map((reason) => [reason, 0])) as Record<
+      RecycleReason,
+      number
+    >,
+    crashes: 0,
+    bootFailures: 0,
+    allReadyTold: false,
+    floorTold: false,
+  };
+}
+
+export function beginTurn(state: PoolState, now: number, random: () => number): Turn {
+  const monotonic = Math.max(now, state.now);
+  return {
+    pool: {
+      ...state,
+      now: monotonic,
+      slots: new Map(state.slots),
+      workers: new Map(state.workers),
+    },
+    effects: [],
+    now: monotonic,
+    random,
+  };
+}
+
+export function tell(turn: Turn, told: Told): void {
+  turn.effects.push({ type: 'tell', told });
+}
+
+export function countRecycle(turn: Turn, reason: RecycleReason): void {
+  const { recycles } = turn.pool;
+  turn.pool.recycles = { ...recycles, [reason]: recycles[reason] + 1 };
+}
+
+export function slotOf(turn: Turn, number: number): Slot {
+  return turn.pool.slots.get(number) ?? emptySlot(number);
+}
+
+export function changeSlot(turn: Turn, number: number, change: Partial<Slot>): void {
+  turn.pool.slots.set(number, { ...slotOf(turn, number), ...change });
+}
+
+/** Live workers of a slot, the oldest first. */
+export function workersIn(turn: Turn, slot: number): Worker[] {
+  return [...turn.pool.workers.values()].filter((worker) => worker.slot === slot);
+}
+
+export function spawn(turn: Turn, slotNumber: number): void {
+  const { pool, now, random } = turn;
+  const { policy } = pool;
+  const generation = slotOf(turn, slotNumber).generation + 1;
+  const stagger = generation === 1 ? Math.min(1, slotNumber / pool.size) : 1;
+  const worker = createWorker({
+    id: pool.nextWorker,
+    slot: slotNumber,
+    generation,
+    epoch: pool.epoch,
+    bornAt: now,
+    bootTimeoutMs: policy.bootTimeoutMs,
+    requestLimit: limitFor(policy.maxRequests, policy.jitter, stagger, random()),
+    ageLimitMs: limitFor(policy.maxAgeMs, policy.jitter, stagger, random()),
+  });
+  pool.nextWorker += 1;
+  pool.workers.set(worker.id, worker);
+  changeSlot(turn, slotNumber, { generation });
+  const { id, slot, epoch, requestLimit } = worker;
+  turn.effects.push({ type: 'spawn', worker: id, slot, generation, epoch, requestLimit });
+}
+
+// --- internal ---
+
+function emptySlot(number: number): Slot {
+  return { number, generation: 0, everReady: false, restarts: NO_FAILURES, recycle: null };
+}

@@ -1,0 +1,273 @@
+/** The moves of a worker's life: what one event does in one state. Which move when: worker-state. */
+import { countStrikes, memoryLimitsOf } from './recycling.ts';
+import type { Effect, Policy } from './types.ts';
+import type { Life, Worker, WorkerEvent, WorkerEventName, WorkerIn } from './worker.ts';
+
+/**
+ * After its connections were cut a worker is given so long to say `drained`: the message takes
+ * milliseconds, and a worker that cannot send it will not do better in a minute.
+ */
+export const CUT_GRACE_MS = 1000;
+
+/** What the pool must know of a transition, beyond the worker itself. */
+export type News =
+  | { readonly type: 'ready' }
+  | { readonly type: 'boot_failed'; readonly detail: string; readonly retryAtOnce: boolean }
+  /** Left without being asked to. */
+  | {
+      readonly type: 'crashed';
+      readonly code: number | null;
+      readonly signal: string | null;
+      readonly detail: string;
+    }
+  | { readonly type: 'floor_above_limit'; readonly limitBytes: number };
+
+export interface Transition {
+  readonly worker: Worker;
+  readonly effects: readonly Effect[];
+  readonly news: News | null;
+}
+
+export interface Situation {
+  readonly now: number;
+  readonly policy: Policy;
+}
+
+export type Handler<W extends Worker, E extends WorkerEventName> = (
+  worker: W,
+  event: Extract<WorkerEvent, { type: E }>,
+  situation: Situation,
+) => Transition;
+
+const become = (
+  worker: Worker,
+  change: Partial<Worker>,
+  effects: readonly Effect[] = [],
+  news: News | null = null,
+): Transition => ({ worker: { ...worker, ...change }, effects, news });
+
+const gone: Life = { state: 'gone' };
+
+export const learnPid: Handler<Worker, 'spawned'> = (worker, { pid }) => become(worker, { pid });
+
+export const noteReport: Handler<Worker, 'report'> = (worker, { report }, { now }) =>
+  become(worker, { report, lastReportAt: now });
+
+export const noteMemory: Handler<Worker, 'sample'> = (worker, { memoryBytes }) =>
+  become(worker, { memoryBytes });
+
+export const noteDrained: Handler<Worker, 'drained'> = (worker, { result }) =>
+  become(worker, { drained: result });
+
+export const leave: Handler<Worker, 'exited'> = (worker) => become(worker, { life: gone });
+
+export const terminate = (
+  worker: Worker,
+  _event: unknown,
+  { now, policy }: Situation,
+  more: { change?: Partial<Worker>; effects?: readonly Effect[]; news?: News } = {},
+): Transition =>
+  become(
+    worker,
+    { ...more.change, life: { state: 'stopping', deadline: now + policy.killTimeoutMs } },
+    [...(more.effects ?? []), { type: 'signal', worker: worker.id, signal: 'SIGTERM' }],
+    more.news ?? null,
+  );
+
+function killBecause(worker: Worker, why: string): Transition {
+  const { id, slot, pid } = worker;
+  return become(worker, { life: { state: 'killing' }, killed: true }, [
+    { type: 'signal', worker: id, signal: 'SIGKILL' },
+    { type: 'tell', told: { event: 'worker_killed', slot, pid: pid ?? 0, why } },
+  ]);
+}
+
+export const kill: Handler<Worker, 'kill'> = (worker, { why }) => killBecause(worker, why);
+
+export const killLate: Handler<WorkerIn<'stopping'>, 'deadline'> = (worker, _event, { policy }) =>
+  killBecause(worker, `did not leave within ${policy.killTimeoutMs / 1000}s after SIGTERM`);
+
+// Booting
+
+export const becomeReady: Handler<WorkerIn<'booting'>, 'ready'> = (worker, _event, situation) =>
+  become(
+    worker,
+    { life: watched(situation), readyAt: situation.now, lastReportAt: situation.now },
+    [],
+    { type: 'ready' },
+  );
+
+export const failToBoot: Handler<WorkerIn<'booting'>, 'boot_failed'> = (worker, event, situation) =>
+  terminate(worker, event, situation, {
+    news: { type: 'boot_failed', detail: event.message, retryAtOnce: event.retryAtOnce },
+  });
+
+export const dieInBoot: Handler<WorkerIn<'booting'>, 'exited'> = (worker, { detail }) =>
+  become(worker, { life: gone }, [], { type: 'boot_failed', detail, retryAtOnce: false });
+
+export const bootTooLong: Handler<WorkerIn<'booting'>, 'deadline'> = (worker, event, situation) => {
+  const detail = `did not listen within ${situation.policy.bootTimeoutMs / 1000}s`;
+  return terminate(worker, event, situation, {
+    news: { type: 'boot_failed', detail, retryAtOnce: false },
+  });
+};
+
+// Ready
+
+function watched({ now, policy }: Situation): Life {
+  const timeoutMs = policy.unresponsiveTimeoutMs;
+  return { state: 'ready', deadline: timeoutMs === 0 ? null : now + timeoutMs, silent: false };
+}
+
+export const crash: Handler<Worker, 'exited'> = (worker, { code, signal, detail }) =>
+  become(worker, { life: gone }, [], { type: 'crashed', code, signal, detail });
+
+export const reportReady: Handler<WorkerIn<'ready'>, 'report'> = (worker, { report }, situation) =>
+  become(worker, { report, lastReportAt: situation.now, life: watched(situation) });
+
+export const sampleReady: Handler<WorkerIn<'ready'>, 'sample'> = (
+  worker,
+  { memoryBytes },
+  { now, policy },
+) => {
+  const first = worker.floorBytes === null;
+  const sampled = { ...worker, memoryBytes, floorBytes: worker.floorBytes ?? memoryBytes };
+  const limitBytes = memoryLimitsOf(policy, null).soft;
+  return become(
+    sampled,
+    { softStrikes: countStrikes(sampled, policy, now) },
+    [],
+    first && memoryBytes >= limitBytes ? { type: 'floor_above_limit', limitBytes } : null,
+  );
+};
+
+export const fallSilent: Handler<WorkerIn<'ready'>, 'deadline'> = (
+  worker,
+  _event,
+  { now, policy },
+) => {
+  const { slot, pid } = worker;
+  const watching = policy.unresponsiveTimeoutMs > 0;
+  const silentMs = now - worker.lastReportAt;
+  return become(
+    worker,
+    { life: { state: 'ready', deadline: null, silent: watching } },
+    watching
+      ? [{ type: 'tell', told: { event: 'unresponsive', slot, pid: pid ?? 0, silentMs } }]
+      : [],
+  );
+};
+
+export const startDrain: Handler<WorkerIn<'ready'>, 'drain'> = (worker, event, { now }) => {
+  const { deadlineMs, longDeadlineMs } = event;
+  return become(
+    worker,
+    {
+      drainingSince: now,
+      life: {
+        state: 'draining',
+        deadline: now + deadlineMs,
+        longDeadline: now + Math.max(deadlineMs, longDeadlineMs),
+        cut: false,
+      },
+    },
+    [{ type: 'drain', worker: worker.id, deadlineMs, longDeadlineMs }],
+  );
+};
+
+export const ask: Handler<WorkerIn<'ready'>, 'ask'> = (worker) => become(worker, { asked: true });
+
+// Draining and lingering
+
+export const finishDrain: Handler<Worker, 'drained'> = (worker, event, situation) =>
+  terminate(worker, event, situation, { change: { drained: event.result } });
+
+export const exitWhileLeaving: Handler<Worker, 'exited'> = (worker, event, situation) =>
+  // With its servers closed an app has nothing to live for: exit code 0 is how many of them finish.
+  event.code === 0
+    ? become(worker, { life: gone, drained: worker.drained ?? NOTHING_CUT })
+    : crash(worker, event, situation);
+
+export const reportDraining: Handler<WorkerIn<'draining'>, 'report'> = (
+  worker,
+  { report },
+  { now },
+) => {
+  const { cut, longDeadline } = worker.life;
+  // The report before the deadline did not know of a connection that was upgraded since.
+  const life: Life =
+    cut && report.longLived > 0 && longDeadline > now
+      ? { state: 'lingering', deadline: longDeadline, cut: false }
+      : worker.life;
+  return become(worker, { report, lastReportAt: now, life });
+};
+
+export const drainTooLong: Handler<WorkerIn<'draining'>, 'deadline'> = (
+  worker,
+  event,
+  situation,
+) => {
+  const { now, policy } = situation;
+  const { cut, longDeadline } = worker.life;
+  if (cut) return terminate(worker, event, situation);
+  const { inFlight, longLived } = worker.report;
+  const over = longDeadline <= now;
+  const lingers = longLived > 0 && !over;
+  const deadline = lingers ? longDeadline : now + graceMs(policy);
+  return become(
+    worker,
+    {
+      life: lingers
+        ? { state: 'lingering', deadline, cut: false }
+        : { state: 'draining', deadline, longDeadline, cut: true },
+    },
+    [
+      { type: 'cut', worker: worker.id, scope: over ? 'all' : 'requests' },
+      {
+        type: 'tell',
+        told: { event: 'drain_deadline', slot: worker.slot, inFlight, longLived },
+      },
+    ],
+  );
+};
+
+export const lingerTooLong: Handler<WorkerIn<'lingering'>, 'deadline'> = (
+  worker,
+  event,
+  situation,
+) => {
+  if (worker.life.cut) return terminate(worker, event, situation);
+  const { inFlight, longLived } = worker.report;
+  return become(
+    worker,
+    {
+      life: { state: 'lingering', deadline: situation.now + graceMs(situation.policy), cut: true },
+    },
+    [
+      { type: 'cut', worker: worker.id, scope: 'all' },
+      {
+        type: 'tell',
+        told: { event: 'drain_deadline', slot: worker.slot, inFlight, longLived },
+      },
+    ],
+  );
+};
+
+export const hurryDrain: Handler<WorkerIn<'draining'>, 'drain'> = (worker, event, { now }) => {
+  const { life } = worker;
+  const deadline = Math.min(life.deadline, now + event.deadlineMs);
+  const longDeadline = Math.min(life.longDeadline, now + event.longDeadlineMs);
+  return become(worker, { life: { ...life, deadline, longDeadline } });
+};
+
+export const hurryLinger: Handler<WorkerIn<'lingering'>, 'drain'> = (worker, event, { now }) => {
+  const deadline = Math.min(worker.life.deadline, now + event.longDeadlineMs);
+  return become(worker, { life: { ...worker.life, deadline } });
+};
+
+/** Never longer than the kill timeout, so that a stop ends by drain + 2 × kill timeout. */
+function graceMs(policy: Policy): number {
+  return Math.min(CUT_GRACE_MS, policy.killTimeoutMs);
+}
+
+const NOTHING_CUT = { moved: 0, refusedStreams: 0, cutRequests: 0, cutLongLived: 0 };

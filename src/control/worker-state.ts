@@ -1,0 +1,127 @@
+/**
+ * The life of a worker as a total table: state × event → the worker afterwards and the effects. Every
+ * pair has an entry, `ignore` included; a pair without one does not compile.
+ */
+import type { WorkerStateName } from './types.ts';
+import * as move from './worker-moves.ts';
+import type { Handler, Situation, Transition } from './worker-moves.ts';
+import type { Worker, WorkerEvent, WorkerEventName, WorkerIn } from './worker.ts';
+
+export type Table = {
+  readonly [S in WorkerStateName]: {
+    readonly [E in WorkerEventName]: 'ignore' | Handler<WorkerIn<S>, E>;
+  };
+};
+
+export const TABLE: Table = {
+  booting: {
+    spawned: move.learnPid,
+    ready: move.becomeReady,
+    boot_failed: move.failToBoot,
+    exited: move.dieInBoot,
+    report: move.noteReport,
+    sample: move.noteMemory,
+    drained: 'ignore',
+    drain: move.terminate,
+    terminate: move.terminate,
+    kill: move.kill,
+    ask: 'ignore',
+    deadline: move.bootTooLong,
+  },
+  ready: {
+    spawned: move.learnPid,
+    ready: 'ignore',
+    boot_failed: 'ignore',
+    exited: move.crash,
+    report: move.reportReady,
+    sample: move.sampleReady,
+    drained: 'ignore',
+    drain: move.startDrain,
+    terminate: move.terminate,
+    kill: move.kill,
+    ask: move.ask,
+    deadline: move.fallSilent,
+  },
+  draining: {
+    spawned: move.learnPid,
+    ready: 'ignore',
+    boot_failed: 'ignore',
+    exited: move.exitWhileLeaving,
+    report: move.reportDraining,
+    sample: move.noteMemory,
+    drained: move.finishDrain,
+    drain: move.hurryDrain,
+    terminate: move.terminate,
+    kill: move.kill,
+    ask: 'ignore',
+    deadline: move.drainTooLong,
+  },
+  lingering: {
+    spawned: move.learnPid,
+    ready: 'ignore',
+    boot_failed: 'ignore',
+    exited: move.exitWhileLeaving,
+    report: move.noteReport,
+    sample: move.noteMemory,
+    drained: move.finishDrain,
+    drain: move.hurryLinger,
+    terminate: move.terminate,
+    kill: move.kill,
+    ask: 'ignore',
+    deadline: move.lingerTooLong,
+  },
+  stopping: {
+    spawned: move.learnPid,
+    ready: 'ignore',
+    boot_failed: 'ignore',
+    exited: move.leave,
+    report: move.noteReport,
+    sample: move.noteMemory,
+    drained: move.noteDrained,
+    drain: 'ignore',
+    terminate: 'ignore',
+    kill: move.kill,
+    ask: 'ignore',
+    deadline: move.killLate,
+  },
+  killing: {
+    spawned: move.learnPid,
+    ready: 'ignore',
+    boot_failed: 'ignore',
+    exited: move.leave,
+    report: 'ignore',
+    sample: 'ignore',
+    drained: 'ignore',
+    drain: 'ignore',
+    terminate: 'ignore',
+    kill: 'ignore',
+    ask: 'ignore',
+    deadline: 'ignore',
+  },
+  gone: {
+    spawned: 'ignore',
+    ready: 'ignore',
+    boot_failed: 'ignore',
+    exited: 'ignore',
+    report: 'ignore',
+    sample: 'ignore',
+    drained: 'ignore',
+    drain: 'ignore',
+    terminate: 'ignore',
+    kill: 'ignore',
+    ask: 'ignore',
+    deadline: 'ignore',
+  },
+};
+
+/** What the event does to the worker; null = the table says `ignore`. */
+export function transition(
+  worker: Worker,
+  event: WorkerEvent,
+  situation: Situation,
+): Transition | null {
+  const entry = TABLE[worker.life.state][event.type];
+  if (entry === 'ignore') return null;
+  // The table's type ties handler, state and event together; a lookup by two variables loses that.
+  return (entry as unknown as Handler<Worker, WorkerEventName>)(worker, event, situation);
+}
