@@ -5,7 +5,7 @@
  * the rest. A shell, because it costs 0.2 MB where a second Node would cost 10.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { startTimeOf } from '../metrics/process-memory.ts';
+import { startTimeOf, type Root } from '../metrics/process-memory.ts';
 
 export interface Guard {
   /** A worker, leader of its own process group, that must not outlive us. */
@@ -15,7 +15,7 @@ export interface Guard {
   dismiss(): void;
 }
 
-export interface GuardOptions {
+export interface GuardOptions extends Root {
   /** How long workers may go on by themselves after our death, milliseconds. */
   readonly graceMs: number;
   /** Called once, with a sentence, when there is no guard and there will be none. */
@@ -23,7 +23,12 @@ export interface GuardOptions {
   readonly shell?: string;
 }
 
-export function startGuard({ graceMs, onExit, shell = '/bin/sh' }: GuardOptions): Guard {
+export function startGuard({
+  graceMs,
+  onExit,
+  shell = '/bin/sh',
+  root = '/',
+}: GuardOptions): Guard {
   /** Start time by pid; '' where the system does not tell. */
   const watched = new Map<number, string>();
   let child: ChildProcess | null = null;
@@ -75,7 +80,7 @@ export function startGuard({ graceMs, onExit, shell = '/bin/sh' }: GuardOptions)
   start();
   return {
     watch(pid) {
-      watched.set(pid, String(startTimeOf(pid) ?? ''));
+      watched.set(pid, String(startTimeOf(pid, { root }) ?? ''));
       send();
     },
     unwatch(pid) {
@@ -115,7 +120,7 @@ while read -r line; do
   workers=$line
 done
 is_left() {
-  kill -0 -- "-$1" 2>/dev/null || return 1
+  kill -s 0 -- "-$1" 2>/dev/null || return 1
   [ -n "$2" ] && read -r stat <"/proc/$1/stat" || return 0
   start=$2
   set -- \${stat##*) }
@@ -133,7 +138,7 @@ while [ "$steps" -gt 0 ]; do
   sleep ${STEP_MS / 1000} || sleep 1
 done
 for worker in $workers; do
-  is_left "\${worker%:*}" "\${worker#*:}" && kill -KILL -- "-\${worker%:*}"
+  is_left "\${worker%:*}" "\${worker#*:}" && kill -s KILL -- "-\${worker%:*}"
 done
 `;
 

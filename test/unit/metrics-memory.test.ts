@@ -27,7 +27,7 @@ async function startHolder(bytes: number): Promise<number> {
     setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'ignore'] });
   children.push(child);
-  await once(child.stdout!, 'data');
+  await once(child.stdout, 'data');
   return child.pid!;
 }
 
@@ -111,7 +111,7 @@ describe.runIf(process.platform === 'linux')('real processes', () => {
     expect(Math.abs(tree.totalBytes - pssBytes)).toBeLessThan(pssBytes * 0.1);
     expect(tree.totalBytes).toBe(tree.anonBytes + tree.fileBytes);
     // Before the first refresh the file pages are an estimate, but never the sum of all RSS.
-    expect(early.fileBytes).toBeLessThan(readWorkerMemory(pids[0]!)!.rssBytes);
+    expect(early.fileBytes).toBeLessThan(readWorkerMemory(pids[0])!.rssBytes);
     expect(early.fileBytes).toBeGreaterThan(0);
   });
 
