@@ -5,6 +5,7 @@
  * the rest. A shell, because it costs 0.2 MB where a second Node would cost 10.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { Socket } from 'node:net';
 import { startTimeOf, type Root } from '../metrics/process-memory.ts';
 
 export interface Guard {
@@ -48,7 +49,7 @@ export function startGuard({
     });
     child.unref();
     child.stdin?.on('error', ignore);
-    if (child.stdin && 'unref' in child.stdin) (child.stdin as unknown as Unrefable).unref();
+    if (child.stdin instanceof Socket) child.stdin.unref();
     child.once('error', (error) => lose(error.message));
     child.once('exit', (code, signal) => revive(signal ?? `code ${code}`));
     send();
@@ -95,10 +96,6 @@ export function startGuard({
 }
 
 // --- internal ---
-
-interface Unrefable {
-  unref(): void;
-}
 
 /** How often the guard looks whether anybody is left; it leaves as soon as nobody is. */
 const STEP_MS = 200;
