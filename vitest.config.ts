@@ -1,11 +1,34 @@
 import { defineConfig } from 'vitest/config';
 
+/** Real processes need the machine for themselves: more at once only makes each of them slow. */
+const REAL_FILES_AT_ONCE = 2;
+
+const TEST_TIMEOUT_MS = 30_000;
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
-    maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: TEST_TIMEOUT_MS,
+    hookTimeout: TEST_TIMEOUT_MS,
+    globalSetup: 'test/support/build.ts',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'fast',
+          include: ['test/{unit,sim,docs}/**/*.test.ts'],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'real',
+          include: ['test/{agent,real}/**/*.test.ts'],
+          maxWorkers: REAL_FILES_AT_ONCE,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });
