@@ -37,6 +37,8 @@ export function explainExit(exit: WorkerExit, context: ExitContext): string {
 /** `Error: message` as Node prints it above a stack, else the last thing said. */
 function lastErrorLine(lines: readonly string[]): string | null {
   const isFrame = (line: string): boolean => /^\s+at |^Node\.js v|^\s*[{}^]|^\s+\w+: /.test(line);
-  const named = lines.findLast((line) => /^(?:Uncaught )?(?:\w+: )?\w*(?:Error|Exception)\b/.test(line));
+  const named = lines.findLast((line) =>
+    /^(?:Uncaught )?(?:\w+: )?\w*(?:Error|Exception)\b/.test(line),
+  );
   return named ?? lines.findLast((line) => !isFrame(line)) ?? null;
 }

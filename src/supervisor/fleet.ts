@@ -84,8 +84,13 @@ export function createFleet(options: FleetOptions): Fleet {
     cut: (worker, scope) => send(worker, { type: 'cut', scope }),
     signal: (worker, signal) => members.get(worker)?.process.signal(signal),
     pids: () =>
-      [...members].flatMap(([worker, { process: { pid } }]) =>
-        pid === undefined ? [] : [{ worker, pid }],
+      [...members].flatMap(
+        ([
+          worker,
+          {
+            process: { pid },
+          },
+        ]) => (pid === undefined ? [] : [{ worker, pid }]),
       ),
   };
 }
@@ -207,7 +212,10 @@ function keepListener(
   }
 }
 
-function listenFailed(to: Receiver, message: Extract<WorkerMessage, { type: 'listen_failed' }>): void {
+function listenFailed(
+  to: Receiver,
+  message: Extract<WorkerMessage, { type: 'listen_failed' }>,
+): void {
   to.member.listenFailure = message.message;
   // It was born before we knew of that socket, which a sibling bound meanwhile: our fault, not the app's.
   if (message.code === 'EADDRINUSE' && to.options.listeners.has(message.key)) {

@@ -54,18 +54,29 @@ const PENDING_MAX = 8192;
 
 export function createRelay(port: RelayPort): Relay {
   const parcels = new Map<number, Parcel>();
+  /** Parcels on their way, by worker: it has not counted them in its own reports yet. */
+  const onTheWay = new Map<WorkerId, number>();
   const counts = { moved: 0, lost: 0 };
   let lastId = 0;
 
-  const lose = (parcel: Parcel): void => {
+  const aim = (parcel: Parcel, target: WorkerId | null): void => {
+    if (parcel.target !== null) {
+      onTheWay.set(parcel.target, (onTheWay.get(parcel.target) ?? 1) - 1);
+    }
+    parcel.target = target;
+    if (target !== null) onTheWay.set(target, (onTheWay.get(target) ?? 0) + 1);
+  };
+
+  const settle = (parcel: Parcel, outcome: 'moved' | 'lost'): void => {
+    aim(parcel, null);
     parcels.delete(parcel.id);
     parcel.handle.close();
-    counts.lost += 1;
+    counts[outcome] += 1;
   };
 
   const dispatch = (parcel: Parcel): void => {
-    const target = choose(port.candidates(parcel.key), parcel, parcels);
-    parcel.target = target;
+    const target = choose(port.candidates(parcel.key), parcel, onTheWay);
+    aim(parcel, target);
     if (target === null) return;
     port.send(target, { type: 'adopt', key: parcel.key, id: parcel.id }, parcel.handle);
   };
@@ -81,25 +92,23 @@ export function createRelay(port: RelayPort): Relay {
       parcels.set(parcel.id, parcel);
       dispatch(parcel);
       const oldest = parcels.values().next().value;
-      if (parcels.size > PENDING_MAX && oldest !== undefined) lose(oldest);
+      if (parcels.size > PENDING_MAX && oldest !== undefined) settle(oldest, 'lost');
     },
     adopted(worker, id, ok) {
       const parcel = parcels.get(id);
       if (parcel === undefined || parcel.target !== worker) return;
-      if (ok) {
-        parcels.delete(id);
-        parcel.handle.close();
-        counts.moved += 1;
-        return;
-      }
+      if (ok) return settle(parcel, 'moved');
       parcel.refused.add(worker);
       dispatch(parcel);
     },
-    workerGone: (worker) => redispatchOf(worker),
+    workerGone(worker) {
+      redispatchOf(worker);
+      onTheWay.delete(worker);
+    },
     workerReady: () => redispatchOf(null),
     counts: () => ({ ...counts, pending: parcels.size }),
     close() {
-      for (const parcel of [...parcels.values()]) lose(parcel);
+      for (const parcel of [...parcels.values()]) settle(parcel, 'lost');
     },
   };
 }
@@ -110,12 +119,8 @@ export function createRelay(port: RelayPort): Relay {
 function choose(
   candidates: readonly Candidate[],
   parcel: Parcel,
-  parcels: ReadonlyMap<number, Parcel>,
+  onTheWay: ReadonlyMap<WorkerId, number>,
 ): WorkerId | null {
-  const onTheWay = new Map<WorkerId, number>();
-  for (const { target } of parcels.values()) {
-    if (target !== null) onTheWay.set(target, (onTheWay.get(target) ?? 0) + 1);
-  }
   let best: { worker: WorkerId; load: number; responsive: boolean } | null = null;
   for (const { worker, connections, responsive } of candidates) {
     if (parcel.refused.has(worker)) continue;

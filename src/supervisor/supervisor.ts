@@ -73,7 +73,9 @@ class Supervisor {
     const { settings } = options.config;
     this.#launches = [launchOf(options.config)];
     this.#budget = resolveBudget({ flagBytes: settings.memoryBudget });
-    this.#notifier = createNotifier();
+    this.#notifier = createNotifier({
+      onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
+    });
     this.#guard = startGuard({
       graceMs: settings.drainTimeout + ORPHAN_GRACE_EXTRA_MS,
       onExit: (detail) => this.#log.write('warn', 'no_guard', { detail }),
@@ -148,7 +150,7 @@ class Supervisor {
   #tell(told: Told): void {
     announce(told, { log: this.#log, publish: (event) => this.#control?.publish(event) });
     this.#waiters.told(told);
-    if (told.event === 'all_ready') this.#notifier.ready(`${told.workers} workers ready`);
+    if (told.event === 'all_ready') this.#notifier.ready();
     if (told.event === 'stopping') this.#notifier.stopping();
   }
 
@@ -169,7 +171,10 @@ class Supervisor {
       case 'recycle_all':
         return this.#loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
       case 'scale_by':
-        return this.#loop.enqueue({ type: 'scale', by: request.slots });
+        return this.#loop.enqueue({
+          type: 'scale',
+          slots: this.#loop.state().size + request.slots,
+        });
       case 'reopen_logs':
         return this.#log.write('info', 'usr1', {
           detail: 'logs go to stderr, there is nothing to reopen',

@@ -1,4 +1,5 @@
 /** The environment a worker starts with: the user's, less what was meant for the supervisor. */
+import { SYSTEMD_VARIABLES } from './systemd.ts';
 
 export interface WorkerEnvOptions {
   readonly parent: NodeJS.ProcessEnv;
@@ -21,17 +22,10 @@ export function workerEnv(options: WorkerEnvOptions): Record<string, string> {
 
 // --- internal ---
 
-/** systemd's variables would make an app notify or take sockets in our name. */
-const SUPERVISOR_ONLY = new Set([
-  'NOTIFY_SOCKET',
-  'WATCHDOG_PID',
-  'WATCHDOG_USEC',
-  'LISTEN_FDS',
-  'LISTEN_PID',
-  'LISTEN_FDNAMES',
-  'NODE_CHANNEL_FD',
-  'NODE_CHANNEL_SERIALIZATION_MODE',
-]);
+/** What belongs to the channel between us and whoever started us. */
+const CHANNEL_VARIABLES = ['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE'];
+
+const SUPERVISOR_ONLY: ReadonlySet<string> = new Set([...SYSTEMD_VARIABLES, ...CHANNEL_VARIABLES]);
 
 function isOurs(name: string): boolean {
   return name.startsWith('COFFERDAM_') || SUPERVISOR_ONLY.has(name);
