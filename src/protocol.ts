@@ -102,7 +102,13 @@ export type WorkerMessage =
 
 export type SupervisorMessage =
   /** Stop accepting, finish what is there, hand idle connections back. */
-  | { readonly type: 'drain'; readonly deadlineMs: number; readonly longDeadlineMs: number }
+  | {
+      readonly type: 'drain';
+      readonly deadlineMs: number;
+      readonly longDeadlineMs: number;
+      /** False when there is no sibling to take connections (the whole pool stops); default true. */
+      readonly handover?: boolean;
+    }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
   /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */
