@@ -1,0 +1,265 @@
+/**
+ * Listening sockets. The first worker binds what the app asks for and gives the supervisor a copy of
+ * the handle; later workers listen on an inherited descriptor instead. The app notices nothing.
+ *
+ * `tracing:net.server.listen` tells of each listen before it happens. The descriptor is slipped in at
+ * `server._listen2`, on that one server and for that one call: writing `options.fd` instead would
+ * change an object that belongs to the user, lose its backlog, and `server.address()` of a pipe.
+ */
+import { subscribe } from 'node:diagnostics_channel';
+import { lookup } from 'node:dns';
+import { linkSync, lstatSync, unlinkSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { ListenAddress, ListenKey, WorkerBrief } from '../../protocol.ts' with {
+  'resolution-mode': 'import',
+};
+import type { AnyServer, Listen2, RawHandle } from './internals.cts';
+import { send, sendHandle } from './channel.cts';
+
+export type Scheme = 'http' | 'https' | 'http2' | 'tcp';
+
+export interface Listener {
+  readonly key: ListenKey;
+  readonly server: AnyServer;
+  readonly handle: RawHandle;
+  readonly scheme: Scheme;
+  readonly address: ListenAddress;
+}
+
+/** What listens at this moment. */
+export const listeners = new Map<ListenKey, Listener>();
+
+/** Servers of the agent itself. */
+export const ownServers = new WeakSet<object>();
+
+/** Watches every listen of the app. `listening` is called when a server listens and stays. */
+export function watchListen(
+  brief: Pick<WorkerBrief, 'listeners' | 'address'>,
+  followed: (listener: Listener) => void,
+  listening: (listener: Listener) => void,
+): void {
+  const inherited = new Map(brief.listeners.map(({ key, fd }) => [key, fd]));
+  const moves: Moves = { address: brief.address };
+  subscribe('tracing:net.server.listen:asyncStart', (message) => {
+    const { server, options } = message as { server: AnyServer; options: ListenOptions };
+    if (ownServers.has(server)) return;
+    const key = describeListen(options);
+    if (key !== null) intercept(server, key, inherited, moves);
+  });
+  subscribe('tracing:net.server.listen:asyncEnd', (message) => {
+    const { server } = message as { server: AnyServer };
+    const asked = pending.get(server);
+    if (asked === undefined || server._handle === null) return;
+    const listener = register(server, server._handle, asked);
+    followed(listener);
+    // Not before the app's 'listening' callback has run: who only probes for a free port closes the
+    // server there, and the port must be free again at once.
+    setImmediate(() => {
+      if (listener.handle.fd < 0 || listeners.get(listener.key) !== listener) return;
+      tell(listener, asked.inherited);
+      listening(listener);
+    });
+  });
+  subscribe('tracing:net.server.listen:error', (message) => {
+    const { server, error } = message as { server: AnyServer; error: NodeJS.ErrnoException };
+    const asked = pending.get(server);
+    if (asked === undefined) return;
+    pending.delete(server);
+    const { code = 'UNKNOWN' } = error;
+    send({ type: 'listen_failed', key: asked.key, code, message: error.message });
+  });
+}
+
+// --- internal ---
+
+interface ListenOptions {
+  readonly port?: number | string | null;
+  readonly host?: string;
+  readonly path?: string;
+  readonly fd?: number;
+  readonly handle?: unknown;
+  readonly _handle?: unknown;
+}
+
+/** What a server that is about to listen asked for. */
+interface Asked {
+  readonly key: ListenKey;
+  inherited: boolean;
+}
+
+interface Moves {
+  address: WorkerBrief['address'];
+}
+
+const pending = new WeakMap<AnyServer, Asked>();
+
+/** `sun_path` holds 108 bytes, the last of which is a zero. */
+const SOCKET_PATH_BYTES = 107;
+
+/** The address that was asked for, or null when it is not ours to redirect. */
+function describeListen(options: ListenOptions): ListenKey | null {
+  if (typeof options.fd === 'number' && options.fd >= 0) return null;
+  const { handle = options._handle } = options;
+  if (handle !== undefined || '_handle' in options || 'onconnection' in options) return null;
+  const { port = null, host = '*', path = '' } = options;
+  const isAbstract = path.startsWith('\0');
+  const base =
+    port === null && path !== ''
+      ? `unix:${isAbstract ? path : resolve(path)}`
+      : `tcp:${host}:${Number(port ?? 0)}`;
+  for (let n = 1; ; n++) if (!isTaken(`${base}#${n}`)) return `${base}#${n}`;
+}
+
+/** Whether a server listens on a key now; one that closed makes room for the next. */
+function isTaken(key: ListenKey): boolean {
+  const listener = listeners.get(key);
+  if (listener === undefined) return false;
+  if (listener.handle.fd >= 0) return true;
+  listeners.delete(key);
+  return false;
+}
+
+function intercept(
+  server: AnyServer,
+  key: ListenKey,
+  inherited: Map<ListenKey, number>,
+  moves: Moves,
+): void {
+  const asked: Asked = { key, inherited: false };
+  pending.set(server, asked);
+  if (Object.hasOwn(server, '_listen2') && intercepted.has(server))
+    Reflect.deleteProperty(server, '_listen2');
+  const original = server._listen2;
+  const own = Object.hasOwn(server, '_listen2');
+  intercepted.add(server);
+  server._listen2 = function listen2(address, port, addressType, backlog, _fd, flags) {
+    if (own) server._listen2 = original;
+    else Reflect.deleteProperty(server, '_listen2');
+    intercepted.delete(server);
+    const descriptor = inherited.get(key);
+    if (descriptor !== undefined) {
+      inherited.delete(key);
+      asked.inherited = true;
+      if (addressType === -1) restorePath(address);
+      original.call(server, null, null, null, backlog, descriptor, flags);
+    } else if (addressType === -1) {
+      listenOnPath(server, original, address ?? '', backlog, flags);
+    } else {
+      const { address: move } = moves;
+      moves.address = null;
+      listenOnPort(server, original, move, { address, port, addressType }, backlog, flags);
+    }
+  };
+}
+
+const intercepted = new WeakSet<AnyServer>();
+
+interface Target {
+  readonly address: string | null;
+  readonly port: number | null;
+  readonly addressType: number | null;
+}
+
+function listenOnPort(
+  server: AnyServer,
+  original: Listen2,
+  move: WorkerBrief['address'],
+  asked: Target,
+  backlog: number | undefined,
+  flags: number | undefined,
+): void {
+  const port = move?.port ?? asked.port;
+  const host = move?.host ?? null;
+  if (host === null) {
+    original.call(server, asked.address, port, asked.addressType, backlog, undefined, flags);
+  } else if (isIP(host) > 0) {
+    original.call(server, host, port, isIP(host), backlog, undefined, flags);
+  } else {
+    lookup(host, (error, address, family) => {
+      if (error !== null) server.emit('error', error);
+      else original.call(server, address, port, family, backlog, undefined, flags);
+    });
+  }
+}
+
+/**
+ * libuv removes the path that a handle was bound to when that handle closes, which would take the
+ * path from all siblings. So bind under another name, and give the socket its real name by a link.
+ */
+function listenOnPath(
+  server: AnyServer,
+  original: Listen2,
+  path: string,
+  backlog: number | undefined,
+  flags: number | undefined,
+): void {
+  const bound = join(dirname(path), `.cofferdam-${process.pid}`);
+  const plain = path.startsWith('\0') || Buffer.byteLength(bound) > SOCKET_PATH_BYTES;
+  if (plain || exists(path) || exists(bound)) {
+    original.call(server, path, -1, -1, backlog, undefined, flags);
+    return;
+  }
+  original.call(server, bound, -1, -1, backlog, undefined, flags);
+  if (server._handle === null) return;
+  try {
+    linkSync(bound, keptPath(path));
+  } catch {
+    // Without the spare name only an app that removes the path itself is worse off.
+  }
+  linkSync(bound, path);
+  // Now, not when the handle closes: nobody shall see the name.
+  unlinkSync(bound);
+}
+
+/** An app may remove "its stale socket" before it listens: that is the siblings' path. */
+function restorePath(path: string | null): void {
+  if (path === null || path.startsWith('\0') || exists(path)) return;
+  try {
+    linkSync(keptPath(path), path);
+  } catch {
+    // Another worker was faster, or the spare name is gone.
+  }
+}
+
+/** A second name of the socket, from which a removed path can be made again. */
+function keptPath(path: string): string {
+  return join(dirname(path), `.${basename(path)}.cofferdam`);
+}
+
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function register(server: AnyServer, handle: RawHandle, asked: Asked): Listener {
+  const address = addressOf(server, asked.key);
+  const listener = { key: asked.key, server, handle, scheme: schemeOf(server), address };
+  // A pipe from a descriptor does not know its name.
+  if (address.kind === 'unix') server._pipeName ??= address.path;
+  listeners.set(asked.key, listener);
+  pending.delete(server);
+  return listener;
+}
+
+function addressOf(server: AnyServer, key: ListenKey): ListenAddress {
+  const address = server.address();
+  if (address !== null && typeof address === 'object') {
+    return { kind: 'tcp', host: address.address, port: address.port };
+  }
+  return { kind: 'unix', path: key.slice('unix:'.length, key.lastIndexOf('#')) };
+}
+
+function schemeOf(server: AnyServer): Scheme {
+  // By their members and not by instanceof: a server that is not used shall not be loaded.
+  const has = (name: string) => name in server;
+  if (has('updateSettings')) return 'http2';
+  if (!has('maxHeadersCount') && !has('httpAllowHalfOpen')) return 'tcp';
+  return has('setSecureContext') ? 'https' : 'http';
+}
+
+function tell(listener: Listener, inherited: boolean): void {
+  const { key, address, scheme, handle } = listener;
+  const message = { type: 'listening', key, address, inherited, scheme } as const;
+  if (inherited) send(message);
+  else sendHandle(message, handle, () => undefined);
+}

@@ -1,0 +1,29 @@
+/** The regular report of a worker: counters since birth, gauges of the moment. */
+import { performance } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
+import { send } from './channel.cts';
+import { counters, measureConnections } from './connections.cts';
+
+/** Reports at each interval, without keeping the app alive; returns a function that reports now. */
+export function startReports(intervalMs: number): () => void {
+  let last = performance.eventLoopUtilization();
+  const report = () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, last);
+    last = now;
+    const { inFlight, longLived, open } = measureConnections();
+    send({
+      type: 'report',
+      report: {
+        requests: counters.requests,
+        inFlight,
+        longLived,
+        connections: open,
+        heapUsedBytes: getHeapStatistics().used_heap_size,
+        eventLoopUtilization: utilization,
+      },
+    });
+  };
+  setInterval(report, intervalMs).unref();
+  return report;
+}
