@@ -1,4 +1,5 @@
 /** What one row of the settings table says, and which value each kind of setting has. */
+import type { ErrorCode } from '../errors.ts';
 
 /** Values as the rest of the program sees them: bytes, milliseconds, shares 0..1. */
 export interface KindValues {
@@ -49,7 +50,13 @@ export interface SettingRow {
   /** How the default reads when the value itself says too little. */
   readonly defaultText?: string;
   /** Both ends included, in the unit of the kind; the reason is printed with the error. */
-  readonly limits?: { readonly min: number; readonly max: number; readonly reason: string };
+  readonly limits?: {
+    readonly min: number;
+    readonly max: number;
+    readonly reason: string;
+    /** For a value below `min`, if it is more than a bad value. */
+    readonly lowCode?: ErrorCode;
+  };
   readonly choices?: readonly string[];
   /** For strings: what they must look like, and how to say that. */
   readonly pattern?: { readonly form: RegExp; readonly words: string };

@@ -11,7 +11,12 @@ const MINUTE_MS = 60 * SECOND_MS;
 const TIMER_MAX_MS = 24 * 24 * 60 * MINUTE_MS;
 
 const WAIT_LIMITS = { min: 100, max: TIMER_MAX_MS, reason: 'below 100ms nothing could finish' };
-const SIZE_LIMITS = { min: BARE_WORKER_BYTES, max: 2 ** 46, reason: 'a bare worker needs 32MiB' };
+const SIZE_LIMITS = {
+  min: BARE_WORKER_BYTES,
+  max: 2 ** 46,
+  reason: 'a worker needs 32MiB before it does any work',
+  lowCode: 'COF_LIMIT_TOO_LOW',
+} as const;
 
 export const SETTINGS = [
   {
@@ -200,10 +205,9 @@ export const SETTINGS = [
     default: 'auto',
     defaultText: 'auto: 90% of the cgroup limit, else 80% of RAM',
     auto: true,
-    limits: { ...SIZE_LIMITS, reason: 'supervisor and workers share it' },
+    limits: SIZE_LIMITS,
     group: 'Memory',
     sentence: 'Memory that supervisor, workers and surge may use together.',
-    elsewhere: ['budget', 'total-memory'],
   },
   {
     key: 'boot-timeout',
@@ -267,7 +271,6 @@ export const SETTINGS = [
     group: 'Output',
     sentence: 'Log only warnings and errors.',
     reload: false,
-    elsewhere: ['silent'],
   },
 ] as const satisfies readonly SettingRow[];
 

@@ -1,4 +1,5 @@
 /** Turns what a user wrote, as text or as a value of a file, into the value of a setting. */
+import type { ErrorCode } from '../errors.ts';
 import type { SettingKind, SettingRow, SettingValue, WorkerRange } from './setting-row.ts';
 import { formatBytesExactly, formatDuration, formatShare } from './units.ts';
 import { parseBytes, parseDuration, parseShare } from './units.ts';
@@ -6,7 +7,12 @@ import { parseBytes, parseDuration, parseShare } from './units.ts';
 /** `problem` follows the name of the setting: "must be a whole number, not …". */
 export type Parsed =
   | { readonly ok: true; readonly value: SettingValue }
-  | { readonly ok: false; readonly problem: string; readonly hint?: string };
+  | {
+      readonly ok: false;
+      readonly problem: string;
+      readonly hint?: string;
+      readonly code?: ErrorCode;
+    };
 
 /** From a flag or an environment variable. */
 export function parseText(row: SettingRow, text: string): Parsed {
@@ -109,7 +115,7 @@ const BOOLEANS: Readonly<Record<string, boolean>> = {
   0: false,
 };
 
-function bad(problem: string, hint?: string): Parsed {
+function bad(problem: string, hint?: string): Parsed & { readonly ok: false } {
   return { ok: false, problem, ...(hint === undefined ? {} : { hint }) };
 }
 
@@ -139,7 +145,10 @@ function inLimits(row: SettingRow, text: string, value: number | null): Parsed {
     { ...row, kind: row.kind },
     value < limits.min ? limits.min : limits.max,
   );
-  return bad(`must be ${end} ${limit}, not ${text.trim()}`, `${sentence(limits.reason)}.`);
+  const refusal = bad(`must be ${end} ${limit}, not ${text.trim()}`, `${sentence(limits.reason)}.`);
+  return value < limits.min && limits.lowCode !== undefined
+    ? { ...refusal, code: limits.lowCode }
+    : refusal;
 }
 
 function sentence(text: string): string {
