@@ -1,0 +1,25 @@
+/** Settings → what control needs to know of them. */
+import type { Policy } from '../control/types.ts';
+import type { Settings } from './settings.ts';
+
+/** `cpus` is `os.availableParallelism()`: what `--workers auto` means. */
+export function createPolicy(settings: Settings, cpus: number): Policy {
+  const workers = settings.workers === 'auto' ? { min: cpus, max: cpus } : settings.workers;
+  return {
+    workers: workers.min,
+    workersMin: workers.min,
+    workersMax: workers.max,
+    maxRequests: settings.maxRequests,
+    jitter: settings.jitter,
+    maxMemoryBytes: settings.maxMemoryBytes,
+    memorySoftShare: settings.memorySoft,
+    maxAgeMs: settings.maxAgeMs,
+    gate: settings.gate,
+    surge: settings.surge,
+    bootTimeoutMs: settings.bootTimeoutMs,
+    drainTimeoutMs: settings.drainTimeoutMs,
+    longDrainTimeoutMs: settings.longDrainTimeoutMs,
+    killTimeoutMs: settings.killTimeoutMs,
+    unresponsiveTimeoutMs: settings.unresponsiveTimeoutMs,
+  };
+}

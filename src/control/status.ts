@@ -1,0 +1,63 @@
+/** What a running instance tells of itself, and how the control socket is asked. Types only. */
+import type { RecycleReason } from './types.ts';
+
+export interface WorkerStatus {
+  readonly slot: number;
+  readonly generation: number;
+  readonly pid: number | null;
+  /** As the life-cycle table names it: booting, ready, draining… */
+  readonly state: string;
+  readonly ageMs: number;
+  readonly requests: number;
+  readonly inFlight: number;
+  readonly longLived: number;
+  readonly connections: number;
+  readonly memoryBytes: number;
+  /** The hard limit; 0 = none. */
+  readonly limitBytes: number;
+  readonly heapUsedBytes: number;
+}
+
+export interface Status {
+  readonly name: string;
+  readonly pid: number;
+  readonly uptimeMs: number;
+  readonly state: 'starting' | 'running' | 'reloading' | 'stopping';
+  /** As a person would type it: `http://0.0.0.0:3000`, `unix:/run/app.sock`. */
+  readonly listen: readonly string[];
+  readonly budget: { readonly bytes: number; readonly origin: string };
+  /** Memory of supervisor and workers together. */
+  readonly treeBytes: number;
+  readonly supervisorBytes: number;
+  readonly workers: readonly WorkerStatus[];
+  readonly recycles: Readonly<Record<RecycleReason, number>>;
+  readonly crashes: number;
+  readonly bootFailures: number;
+}
+
+/** One JSON line each. `recycle` is answered when it is done, unless `wait` is false. */
+export type ControlRequest =
+  | { readonly command: 'status' }
+  | { readonly command: 'events' }
+  | { readonly command: 'reload' }
+  | { readonly command: 'recycle'; readonly slot: number | null; readonly wait: boolean };
+
+export type ControlRefusal = {
+  readonly ok: false;
+  readonly code: string;
+  readonly message: string;
+};
+
+export interface Recycled {
+  readonly slot: number;
+  readonly replacedInMs: number;
+}
+
+export interface ControlReplies {
+  readonly status: { readonly ok: true; readonly status: Status };
+  /** Then one JSON line per event, until either side closes. */
+  readonly events: { readonly ok: true };
+  /** `restart`: settings that changed but that a reload does not apply. */
+  readonly reload: { readonly ok: true; readonly restart?: readonly string[] };
+  readonly recycle: { readonly ok: true; readonly recycled: readonly Recycled[] };
+}
