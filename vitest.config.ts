@@ -11,6 +11,7 @@ export default defineConfig({
     testTimeout: TEST_TIMEOUT_MS,
     hookTimeout: TEST_TIMEOUT_MS,
     globalSetup: 'test/support/build.ts',
+    setupFiles: 'test/support/warnings.ts',
     projects: [
       {
         extends: true,
@@ -24,7 +25,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'real',
-          include: ['test/{agent,real}/**/*.test.ts'],
+          include: ['test/{agent,real,support}/**/*.test.ts'],
           maxWorkers: REAL_FILES_AT_ONCE,
           sequence: { groupOrder: 1 },
         },
