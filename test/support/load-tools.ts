@@ -25,12 +25,21 @@ export async function runWrk(run: ToolRun): Promise<Tally> {
   return parseWrk(output);
 }
 
-/** For h2load a refused stream is a failure; it cannot tell, so look at `refusedStream` elsewhere. */
-export async function runH2load(run: ToolRun & { readonly streams?: number }): Promise<Tally> {
-  const connections = String(run.connections ?? 4);
+/**
+ * Runs at a fixed rate for about so many seconds. By count (`-n`), because with `-D` h2load does not
+ * report the streams that a dead connection took along (504 done of 536 started, 0 failed). For
+ * h2load a refused stream is an error like any other.
+ */
+export async function runH2load(
+  run: ToolRun & { readonly streams?: number; readonly ratePerSecond?: number },
+): Promise<Tally> {
+  const connections = run.connections ?? 4;
+  const perConnection = Math.ceil((run.ratePerSecond ?? 400) / connections);
+  const total = perConnection * connections * run.seconds;
+  const shape = [`-n${total}`, `-c${connections}`, `-m${run.streams ?? 8}`, '-N10s'];
   const output = await runTool(
     'h2load',
-    [`-c${connections}`, `-m${run.streams ?? 8}`, `-D${run.seconds}`, '-N10s', run.url],
+    [...shape, `--rps=${perConnection}`, run.url],
     run.seconds * 1000 + GRACE_MS,
   );
   return parseH2load(output);

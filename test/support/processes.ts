@@ -27,6 +27,11 @@ export function isAlive(pid: number): boolean {
   return state !== undefined && state !== 'Z' && state !== 'X';
 }
 
+/** A process id is used again one day; together with its start time it names one process. */
+export function startOf(pid: number): string | null {
+  return statOf(pid)?.start ?? null;
+}
+
 /** The living descendants of a process, through /proc; the process itself is not among them. */
 export function processesOf(pid: number): number[] {
   const parents = new Map<number, number>();
@@ -112,12 +117,20 @@ export function answers(port: number): Promise<boolean> {
 
 const POLL_MS = 20;
 
+interface Stat {
+  /** One letter: R, S, D, Z… */
+  readonly state: string;
+  readonly parent: number;
+  /** Clock ticks since the machine started. */
+  readonly start: string;
+}
+
 /** The command name in /proc/<pid>/stat may contain spaces and brackets: parse behind the last `)`. */
-function statOf(pid: number): { state: string; parent: number } | null {
+function statOf(pid: number): Stat | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [state = '', parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { state, parent: Number(parent) };
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state: fields[0] ?? '', parent: Number(fields[1]), start: fields[19] ?? '' };
   } catch {
     return null;
   }
