@@ -17,8 +17,8 @@ export interface AnnounceTargets {
   publish(event: Readonly<Record<string, unknown>>): void;
 }
 
-export function announce(told: Told, { log, publish }: AnnounceTargets): void {
+export function announce(told: Told, targets: AnnounceTargets): void {
   const { event, ...fields } = told;
-  log.write(LEVELS[event] ?? 'info', event, fields);
-  publish({ time: new Date().toISOString(), ...told });
+  targets.log.write(LEVELS[event] ?? 'info', event, fields);
+  targets.publish({ time: new Date().toISOString(), ...told });
 }

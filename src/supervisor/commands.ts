@@ -45,7 +45,7 @@ async function recycle(parameters: Parameters, options: CommandsOptions): Promis
   if (asked !== null && (typeof asked !== 'number' || !slots.includes(asked))) {
     throw new CofferdamError(
       'COF_USAGE',
-      `there is no slot ${String(asked)}; the slots are ${slots.join(', ')}`,
+      `there is no slot ${JSON.stringify(asked)}; the slots are ${slots.join(', ')}`,
     );
   }
   const recycled = options.waiters.wait(asked === null ? slots : [asked]);

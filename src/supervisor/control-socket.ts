@@ -160,5 +160,5 @@ function parseRequest(line: string): {
   if (!('command' in record) || typeof record.command !== 'string') {
     throw new CofferdamError('COF_USAGE', 'a command needs a "command" of type string');
   }
-  return { command: record.command, parameters: record as Readonly<Record<string, unknown>> };
+  return { command: record.command, parameters: { ...record } };
 }

@@ -32,6 +32,8 @@ export interface FleetOptions {
   emit(event: PoolEvent): void;
   onListening(listener: Omit<Listener, 'fd'>): void;
   onPid(pid: number, alive: boolean): void;
+  /** A worker became ready: its memory at this moment is its floor. */
+  onReady(worker: WorkerId, pid: number): void;
   /** Whether the kernel's OOM killer struck in our cgroup since the last call. */
   oomKilled(): boolean;
   now(): number;
@@ -114,6 +116,7 @@ function spawnMember(
       if (member?.phase !== 'booting') return;
       member.phase = 'ready';
       options.emit({ type: 'ready', worker });
+      if (member.process.pid !== undefined) options.onReady(worker, member.process.pid);
       relay.workerReady();
     },
   });

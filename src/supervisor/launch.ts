@@ -16,7 +16,7 @@ export function launchOf({ settings, origins }: Config): Launch {
   const host = isAsked('host') ? settings.host : null;
   return {
     spawn: {
-      app: resolveApp(settings.app, process.cwd()),
+      app: resolveApp({ settings, env: process.env, cwd: process.cwd() }),
       args: settings.args,
       nodeArgs: settings.nodeArgs,
       env: workerEnv({ parent: process.env, extra: settings.env, port: settings.port, host }),
@@ -29,7 +29,7 @@ export function launchOf({ settings, origins }: Config): Launch {
       reportIntervalMs: REPORT_INTERVAL_MS,
       warmupPath: settings.warmupPath,
       handover: settings.handover,
-      orphanGraceMs: settings.drainTimeout,
+      orphanGraceMs: settings.drainTimeoutMs,
     },
   };
 }

@@ -47,7 +47,7 @@ export function createListeners(): Listeners {
 }
 
 /** `http://127.0.0.1:3000`, or `unix:/run/app.sock`: what a person can paste. */
-export function urlOf(listener: Listener): string {
+export function urlOf(listener: Pick<Listener, 'address' | 'scheme'>): string {
   const { address, scheme } = listener;
   if (address.kind === 'unix') return `unix:${address.path}`;
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;

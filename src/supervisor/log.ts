@@ -15,14 +15,17 @@ export interface Log {
 }
 
 export interface LogOptions {
-  readonly format: 'pretty' | 'json';
+  /** `auto`: pretty on a terminal, else json. */
+  readonly format: 'auto' | 'pretty' | 'json';
   /** Only warnings and errors. */
   readonly quiet: boolean;
   readonly stream: NodeJS.WriteStream;
 }
 
 export async function createLog(options: LogOptions): Promise<Log> {
-  const write = options.format === 'json' ? await jsonWriter(options) : prettyWriter(options);
+  const { format, stream } = options;
+  const pretty = format === 'pretty' || (format === 'auto' && stream.isTTY);
+  const write = pretty ? prettyWriter(options) : await jsonWriter(options);
   return {
     write(level, event, fields = {}) {
       if (options.quiet && level === 'info') return;
@@ -34,7 +37,7 @@ export async function createLog(options: LogOptions): Promise<Log> {
 /** `max-memory=200MiB`: kebab-case keys, units instead of suffixes, quotes only where needed. */
 export function formatFields(fields: Fields): string {
   return Object.entries(fields)
-    .filter(([, value]) => value !== undefined && value !== null && value !== '')
+    .filter(([name, value]) => isWorthALook(name, value))
     .map(([name, value]) => formatField(name, value as string | number | boolean))
     .join(' ');
 }
@@ -64,6 +67,21 @@ function prettyWriter({ stream }: LogOptions): Writer {
     const name = paint(COLORS[level], event.replaceAll('_', ' ').padEnd(16));
     stream.write(`${time} ${name} ${formatFields(fields)}\n`);
   };
+}
+
+/** What is worth reading only when it is not zero; JSON has it always. */
+const SILENT_WHEN_ZERO: ReadonlySet<string> = new Set([
+  'moved',
+  'refusedStreams',
+  'cutRequests',
+  'cutLongLived',
+  'killed',
+  'breakFirst',
+]);
+
+function isWorthALook(name: string, value: Fields[string]): boolean {
+  if (value === undefined || value === null || value === '') return false;
+  return Boolean(value) || !SILENT_WHEN_ZERO.has(name);
 }
 
 function formatField(name: string, value: string | number | boolean): string {

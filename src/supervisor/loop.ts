@@ -48,7 +48,7 @@ export function createLoop(options: LoopOptions): Loop {
     events.push({ type: 'tick' });
     const effects: Effect[] = [];
     for (const event of events) {
-      const result = step(state, event, now, options.random);
+      const result = step(state, event, now, () => options.random());
       state = result.state;
       effects.push(...result.effects);
     }

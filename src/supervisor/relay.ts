@@ -82,7 +82,7 @@ export function createRelay(port: RelayPort): Relay {
   };
 
   const redispatchOf = (wanted: WorkerId | null): void => {
-    for (const parcel of [...parcels.values()]) if (parcel.target === wanted) dispatch(parcel);
+    for (const parcel of parcels.values()) if (parcel.target === wanted) dispatch(parcel);
   };
 
   return {
@@ -108,7 +108,7 @@ export function createRelay(port: RelayPort): Relay {
     workerReady: () => redispatchOf(null),
     counts: () => ({ ...counts, pending: parcels.size }),
     close() {
-      for (const parcel of [...parcels.values()]) settle(parcel, 'lost');
+      for (const parcel of parcels.values()) settle(parcel, 'lost');
     },
   };
 }

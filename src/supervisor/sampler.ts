@@ -9,6 +9,8 @@ export interface SamplerOptions {
 }
 
 export interface Sampler {
+  /** Reads one worker now, out of turn. */
+  sample(worker: WorkerId, pid: number): void;
   /** Memory of supervisor and workers at this moment; null where the kernel does not tell. */
   tree(): TreeMemory | null;
   supervisorBytes(): number | null;
@@ -24,18 +26,20 @@ const SHARED_PAGES_MS = 30_000;
 export function startSampler(options: SamplerOptions): Sampler {
   const meter = createTreeMeter();
   const pids = (): number[] => [process.pid, ...options.workers().map(({ pid }) => pid)];
-  const sample = setInterval(() => {
-    for (const { worker, pid } of options.workers()) {
-      const memory = readWorkerMemory(pid);
-      if (memory !== null) options.emit({ type: 'sample', worker, memoryBytes: memory.anonBytes });
-    }
+  const sample = (worker: WorkerId, pid: number): void => {
+    const memory = readWorkerMemory(pid);
+    if (memory !== null) options.emit({ type: 'sample', worker, memoryBytes: memory.anonBytes });
+  };
+  const round = setInterval(() => {
+    for (const { worker, pid } of options.workers()) sample(worker, pid);
   }, SAMPLE_MS);
   const refresh = setInterval(() => void meter.refresh(pids()), SHARED_PAGES_MS);
   return {
+    sample,
     tree: () => meter.read(pids()),
     supervisorBytes: () => readWorkerMemory(process.pid)?.anonBytes ?? null,
     stop() {
-      clearInterval(sample);
+      clearInterval(round);
       clearInterval(refresh);
     },
   };

@@ -2,19 +2,22 @@
  * The composition of a running Cofferdam: one pool of workers, its listening sockets, its guard, the
  * control socket and the signals. Everything that happens is enqueued; the loop carries it out.
  */
+import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
-import { policyOf } from '../config/policy.ts';
+import { createPolicy } from '../config/policy.ts';
+import type { Settings } from '../config/settings.ts';
+import { checkBudget } from '../config/validate.ts';
 import type { Effect, Outcome, Told } from '../control/types.ts';
 import { CofferdamError, EXIT } from '../errors.ts';
 import { resolveBudget, type Budget } from '../metrics/budget.ts';
 import { announce } from './announce.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
-import { createFleet, type Fleet } from './fleet.ts';
+import { createFleet, type Fleet, type Launch } from './fleet.ts';
 import { startGuard, type Guard } from './guard.ts';
-import { launchOf, type Launch } from './launch.ts';
+import { launchOf } from './launch.ts';
 import { createListeners, urlOf } from './listeners.ts';
 import type { Log } from './log.ts';
 import { createLoop, type Loop } from './loop.ts';
@@ -72,12 +75,12 @@ class Supervisor {
     this.#config = options.config;
     const { settings } = options.config;
     this.#launches = [launchOf(options.config)];
-    this.#budget = resolveBudget({ flagBytes: settings.memoryBudget });
+    this.#budget = budgetOf(settings);
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
     });
     this.#guard = startGuard({
-      graceMs: settings.drainTimeout + ORPHAN_GRACE_EXTRA_MS,
+      graceMs: settings.drainTimeoutMs + ORPHAN_GRACE_EXTRA_MS,
       onExit: (detail) => this.#log.write('warn', 'no_guard', { detail }),
     });
     this.#fleet = createFleet({
@@ -86,6 +89,7 @@ class Supervisor {
       emit: (event) => this.#loop.enqueue(event),
       onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
       onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
+      onReady: (worker, pid) => this.#sampler.sample(worker, pid),
       oomKilled: watchOomKills(),
       now: () => performance.now(),
     });
@@ -210,7 +214,6 @@ class Supervisor {
       supervisorBytes: this.#sampler.supervisorBytes(),
       urls: this.#listeners.all().map(urlOf),
       pool: this.#loop.state(),
-      relay: this.#fleet.relay.counts(),
     });
   }
 
@@ -227,22 +230,18 @@ class Supervisor {
   }
 
   #exitCodeOf(outcome: Outcome): number {
-    switch (outcome.type) {
-      case 'stopped':
-        return this.#interrupts > 1 ? EXIT_INTERRUPTED : EXIT.ok;
-      case 'stopped_late': {
-        const { type: _, ...fields } = outcome;
-        this.#log.write('error', 'stopped_late', fields);
-        return EXIT.stopRanOutOfTime;
-      }
-      case 'never_booted': {
-        const portInUse = outcome.detail.includes('EADDRINUSE');
-        throw new CofferdamError(
-          portInUse ? 'COF_PORT_IN_USE' : 'COF_APP_DOES_NOT_BOOT',
-          `${this.#config.settings.app} does not boot: ${outcome.detail}`,
-        );
-      }
+    if (outcome.type === 'never_booted') {
+      throw new CofferdamError(
+        outcome.detail.includes('EADDRINUSE') ? 'COF_PORT_IN_USE' : 'COF_APP_DOES_NOT_BOOT',
+        `${this.#config.settings.app} does not boot: ${outcome.detail}`,
+      );
     }
+    if (outcome.type === 'stopped_late') {
+      const { cutRequests, cutLongLived, killed } = outcome;
+      this.#log.write('error', 'stopped_late', { cutRequests, cutLongLived, killed });
+      return EXIT.stopRanOutOfTime;
+    }
+    return this.#interrupts > 1 ? EXIT_INTERRUPTED : EXIT.ok;
   }
 
   #close(): void {
@@ -254,4 +253,17 @@ class Supervisor {
     this.#control?.close();
     this.#guard.dismiss();
   }
+}
+
+function policyOf(settings: Settings): ReturnType<typeof createPolicy> {
+  return createPolicy(settings, availableParallelism());
+}
+
+/** Throws COF_LIMIT_TOO_LOW when not even bare workers fit, whoever set the limit. */
+function budgetOf(settings: Settings): Budget {
+  const { memoryBudgetBytes } = settings;
+  const flagBytes = memoryBudgetBytes === 'auto' ? null : memoryBudgetBytes;
+  const budget = resolveBudget({ flagBytes });
+  checkBudget(budget.bytes, policyOf(settings));
+  return budget;
 }

@@ -216,7 +216,13 @@ export function startHarness(options: HarnessOptions): Harness {
 
   async function drain(worker: Worker, order: Partial<DrainOrder> = {}): Promise<DrainResult> {
     worker.state = 'draining';
-    send(worker, { type: 'drain', deadlineMs: 10_000, longDeadlineMs: 20_000, ...order });
+    send(worker, {
+      type: 'drain',
+      deadlineMs: 10_000,
+      longDeadlineMs: 20_000,
+      handover: true,
+      ...order,
+    });
     const message = await waitFor(worker, (m) => m.type === 'drained');
     if (message.type !== 'drained') throw new Error('not drained');
     worker.process.kill('SIGTERM');

@@ -69,7 +69,7 @@ function hideFromChildren(): void {
 function receive(message: Received, handle: RawHandle | undefined, brief: WorkerBrief): void {
   switch (message.type) {
     case 'drain': {
-      const { deadlineMs, longDeadlineMs, handover = true } = message;
+      const { deadlineMs, longDeadlineMs, handover } = message;
       const order = { deadlineMs, longDeadlineMs, handover: handover && brief.handover };
       startDrain(order, (result) => {
         send({ type: 'drained', result });
