@@ -1,0 +1,197 @@
+/**
+ * The referee's book: the pool as seen from outside. Made from events and effects only, so that a
+ * fault in control's own book shows up as a difference.
+ */
+import type { Policy, PoolEvent, WorkerId } from '../../src/control/types.ts';
+import { createSlotBackoff, type SlotBackoff } from './backoff-book.ts';
+
+/** A rule that was broken; the message says which one. */
+export class Foul extends Error {}
+
+export function rule(holds: boolean, text: string): asserts holds {
+  if (!holds) throw new Foul(text);
+}
+
+export interface Entry {
+  readonly id: WorkerId;
+  readonly slot: number;
+  readonly generation: number;
+  readyAt: number | null;
+  bootFailed: boolean;
+  silent: boolean;
+  longLived: boolean;
+  drainedAt: number | null;
+  cut: 'none' | 'requests' | 'all';
+  /** By then it has to be gone, once it drains or was told to leave. */
+  goneBy: number;
+  termAt: number | null;
+  /** Of the policy that held when TERM was sent. */
+  killTimeoutMs: number;
+  killed: boolean;
+}
+
+export interface Book {
+  policy: Policy;
+  size: number;
+  readonly slackMs: number;
+  readonly live: Map<WorkerId, Entry>;
+  readonly generations: Map<number, number>;
+  /** Recycles under way, by slot. */
+  readonly open: Map<number, { old: WorkerId; breakFirst: boolean; replaced: boolean }>;
+  readonly backoff: Map<number, SlotBackoff>;
+  /** The worker whose exit is being dealt with. */
+  lastExit: Entry | null;
+  lastId: WorkerId;
+  everReady: boolean;
+  stopping: 'graceful' | 'now' | null;
+  stopBy: number;
+  ended: boolean;
+  crashed: number;
+  bootFailed: number;
+  recycled: number;
+}
+
+/** Timers may fire this late at most, and each stage of a ladder may be late once. */
+const STAGES_MAX = 5;
+/** A killed process is gone so soon. */
+export const REAP_MS = 50;
+/** CUT_GRACE_MS, written out again so that a change there is noticed. */
+const GRACE_MS = 1000;
+
+export function createBook(policy: Policy, latenessMs: number): Book {
+  return {
+    policy,
+    size: policy.workers,
+    slackMs: STAGES_MAX * latenessMs + REAP_MS,
+    live: new Map(),
+    generations: new Map(),
+    open: new Map(),
+    backoff: new Map(),
+    lastExit: null,
+    lastId: 0,
+    everReady: false,
+    stopping: null,
+    stopBy: Infinity,
+    ended: false,
+    crashed: 0,
+    bootFailed: 0,
+    recycled: 0,
+  };
+}
+
+export function createEntry(id: WorkerId, slot: number, generation: number): Entry {
+  return {
+    id,
+    slot,
+    generation,
+    readyAt: null,
+    bootFailed: false,
+    silent: false,
+    longLived: false,
+    drainedAt: null,
+    cut: 'none',
+    goneBy: Infinity,
+    termAt: null,
+    killTimeoutMs: 0,
+    killed: false,
+  };
+}
+
+export function isServing(entry: Entry): boolean {
+  return (
+    entry.readyAt !== null && entry.drainedAt === null && entry.termAt === null && !entry.killed
+  );
+}
+
+export function backoffOf(book: Book, slot: number): SlotBackoff {
+  const backoff = book.backoff.get(slot) ?? createSlotBackoff();
+  book.backoff.set(slot, backoff);
+  return backoff;
+}
+
+/** The latest moment at which a drain that began at `at` may end. */
+export function drainBound(book: Book, at: number, longLived: boolean): number {
+  const { drainTimeoutMs, longDrainTimeoutMs } = book.policy;
+  const most = longLived ? Math.max(longDrainTimeoutMs, drainTimeoutMs) : drainTimeoutMs;
+  return at + most + ladderMs(book.policy) + book.slackMs;
+}
+
+/** Notes what control is about to be told. */
+export function hear(book: Book, event: PoolEvent, now: number): void {
+  switch (event.type) {
+    case 'reload':
+      return hearReload(book, event.policy);
+    case 'stop':
+      return hearStop(book, event.mode, now);
+    case 'suspended':
+      return hearSuspended(book, event.gapMs);
+    case 'ready':
+      return hearReady(book, book.live.get(event.worker), now);
+    case 'report':
+      return hearReport(book, book.live.get(event.worker), event.report.longLived > 0);
+    case 'exited':
+      return hearExit(book, book.live.get(event.worker));
+    default:
+  }
+}
+
+// --- internal ---
+
+/** From the deadline of a drain to KILL. */
+function ladderMs({ killTimeoutMs }: Policy): number {
+  return Math.min(GRACE_MS, killTimeoutMs) + killTimeoutMs;
+}
+
+function hearReload(book: Book, policy: Policy): void {
+  if (book.stopping !== null) return;
+  // What a worker meets later on its way out has the timeouts of the new policy.
+  const longerMs = Math.max(0, ladderMs(policy) - ladderMs(book.policy));
+  for (const entry of book.live.values()) if (entry.termAt === null) entry.goneBy += longerMs;
+  book.policy = policy;
+  book.backoff.clear();
+}
+
+function hearStop(book: Book, mode: 'graceful' | 'now', now: number): void {
+  const { drainTimeoutMs, killTimeoutMs } = book.policy;
+  if (book.stopping === 'now' || book.stopping === mode) return;
+  const boundMs = mode === 'now' ? 0 : drainTimeoutMs + 2 * killTimeoutMs;
+  book.stopping = mode;
+  book.stopBy = Math.min(book.stopBy, now + boundMs + book.slackMs);
+}
+
+function hearSuspended(book: Book, gapMs: number): void {
+  book.stopBy += gapMs;
+  for (const backoff of book.backoff.values()) backoff.notBefore += gapMs;
+  for (const entry of book.live.values()) {
+    entry.goneBy += gapMs;
+    if (entry.termAt !== null) entry.termAt += gapMs;
+    if (entry.drainedAt !== null) entry.drainedAt += gapMs;
+  }
+}
+
+function hearReady(book: Book, entry: Entry | undefined, now: number): void {
+  if (entry === undefined || entry.readyAt !== null || entry.termAt !== null || entry.killed)
+    return;
+  entry.readyAt = now;
+  book.everReady = true;
+  backoffOf(book, entry.slot).freeInARow = 0;
+  const recycle = book.open.get(entry.slot);
+  if (recycle !== undefined) recycle.replaced = true;
+}
+
+function hearReport(book: Book, entry: Entry | undefined, longLived: boolean): void {
+  if (entry === undefined) return;
+  entry.silent = false;
+  entry.longLived = longLived;
+  // It may have become long-lived after the drain began; then the long deadline holds.
+  if (!longLived || entry.drainedAt === null || book.stopping !== null) return;
+  if (entry.termAt !== null || entry.cut === 'all') return;
+  entry.goneBy = Math.max(entry.goneBy, drainBound(book, entry.drainedAt, true));
+}
+
+function hearExit(book: Book, entry: Entry | undefined): void {
+  book.lastExit = entry ?? null;
+  if (entry === undefined) return;
+  book.live.delete(entry.id);
+  if (book.open.get(entry.slot)?.old === entry.id && isServing(entry)) book.open.delete(entry.slot);
+}

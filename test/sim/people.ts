@@ -1,0 +1,97 @@
+/** What people, signals and other processes do to the pool during a game. */
+import type { Policy, PoolEvent } from '../../src/control/types.ts';
+import { drainResultOf, reportOf } from './fake-worker.ts';
+import { feed, type Game } from './game.ts';
+import { isAtRest } from './referee.ts';
+import { rule } from './book.ts';
+import { HEALTHY, type Action } from './scenario.ts';
+
+/** Puts the whole schedule of the scenario into the queue. */
+export function scheduleActions(game: Game): void {
+  for (const { at, action } of game.scenario.actions) {
+    game.queue.add(at, () => act(game, action));
+  }
+}
+
+// --- internal ---
+
+/** How often somebody looks whether the pool has come to rest. */
+const LOOK_MS = 1000;
+/** At rest means to stay so: for longer than the longest watch or back-off. */
+const REST_MS = 20_000;
+
+function act(game: Game, action: Action): void {
+  switch (action.type) {
+    case 'reload':
+    case 'scale':
+    case 'stop':
+      return feed(game, action);
+    case 'recycle':
+      return feed(game, { ...action, reason: 'manual' });
+    case 'suspend':
+      // Everything that happened meanwhile is in the queue and comes afterwards, late.
+      game.now += action.gapMs;
+      return feed(game, { type: 'suspended', gapMs: action.gapMs });
+    case 'noise':
+      return feed(game, drawNoise(game));
+    case 'heal':
+      return heal(game, action.policy, action.withinMs);
+  }
+}
+
+/** From now on new workers are healthy: everything has to come right by itself, and then stay so. */
+function heal(game: Game, policy: Policy, withinMs: number): void {
+  if (game.referee.book.stopping !== null) return;
+  game.nature = HEALTHY;
+  feed(game, { type: 'reload', policy });
+  const latest = game.now + withinMs;
+  let restingSince = Infinity;
+  const look = (): void => {
+    const { book } = game.referee;
+    if (book.ended || book.stopping !== null) return;
+    const rests = isAtRest(game.state);
+    if (!rests) {
+      rule(restingSince === Infinity, 'the pool does not stay at rest');
+      rule(game.now < latest, 'the pool did not come to rest in a healthy world');
+    } else if (restingSince === Infinity) restingSince = game.now;
+    else if (game.now >= restingSince + REST_MS)
+      return feed(game, { type: 'stop', mode: 'graceful' });
+    game.queue.add(game.now + LOOK_MS, look);
+  };
+  look();
+}
+
+/** Messages that make no sense where they come: of the dead, of strangers, twice, too early. */
+function drawNoise(game: Game): PoolEvent {
+  const { dice, workers, now } = game;
+  const worker = dice.chance(0.2) ? 999_999 : dice.whole(1, Math.max(1, workers.size));
+  const fake = workers.get(worker);
+  const stranger = fake === undefined || fake.gone;
+  const policy = game.state.policy;
+  return dice.pick<() => PoolEvent>([
+    () => ({ type: 'start' }),
+    () => ({ type: 'tick' }),
+    () => ({ type: 'scale', slots: NaN }),
+    () => ({ type: 'scale', slots: -7.5 }),
+    () => ({ type: 'recycle', slot: 77, reason: 'manual' }),
+    () => ({ type: 'suspended', gapMs: -5 }),
+    () => ({ type: 'reload', policy }),
+    () => (stranger ? { type: 'ready', worker } : { type: 'tick' }),
+    () =>
+      stranger
+        ? { type: 'exited', worker, code: 1, signal: null, detail: 'twice' }
+        : { type: 'sample', worker, memoryBytes: 1 },
+    () =>
+      fake === undefined || fake.readyAt === null
+        ? { type: 'tick' }
+        : { type: 'boot_failed', worker, message: 'late', retryAtOnce: true },
+    () =>
+      fake === undefined || fake.drainAt !== null
+        ? { type: 'tick' }
+        : { type: 'drained', worker, result: drainResultOf(fake) },
+    () =>
+      fake === undefined
+        ? { type: 'sample', worker, memoryBytes: 2 ** 40 }
+        : { type: 'report', worker, report: reportOf(fake, now) },
+  ])();
+}

@@ -1,0 +1,151 @@
+/** What control's effects do to fake processes, and what those say in return. */
+import type { Effect, WorkerId } from '../../src/control/types.ts';
+import {
+  createFakeWorker,
+  drainResultOf,
+  isBlocked,
+  memoryOf,
+  reportOf,
+  type FakeWorker,
+} from './fake-worker.ts';
+import { feed, type Game } from './game.ts';
+import { HEALTHY } from './scenario.ts';
+
+export function perform(game: Game, effect: Effect): void {
+  switch (effect.type) {
+    case 'spawn':
+      return spawn(game, effect);
+    case 'drain':
+      return drain(game, find(game, effect.worker));
+    case 'cut':
+      return cut(game, find(game, effect.worker), effect.scope);
+    case 'signal':
+      return signal(game, find(game, effect.worker), effect.signal);
+    case 'finished':
+      game.outcome = effect.outcome.type;
+      return;
+    case 'tell':
+  }
+}
+
+// --- internal ---
+
+/** A killed process is gone within this time; see REAP_MS of the referee. */
+const REAP_MOST_MS = 20;
+
+function find(game: Game, id: WorkerId): FakeWorker {
+  const worker = game.workers.get(id);
+  if (worker === undefined) throw new Error(`worker ${id} was never spawned`);
+  return worker;
+}
+
+/** Later, if it still lives then. */
+function later(game: Game, worker: FakeWorker, delayMs: number, run: () => void): void {
+  if (delayMs === Infinity) return;
+  game.queue.add(game.now + delayMs, () => {
+    if (!worker.gone) run();
+  });
+}
+
+function exit(
+  game: Game,
+  worker: FakeWorker,
+  delayMs: number,
+  how: { code: number | null; signal: string | null },
+): void {
+  later(game, worker, delayMs, () => {
+    worker.gone = true;
+    feed(game, { type: 'exited', worker: worker.id, ...how, detail: 'last words' });
+  });
+}
+
+function spawn(game: Game, effect: Extract<Effect, { type: 'spawn' }>): void {
+  const { dice, now } = game;
+  const { worker: id, slot, requestLimit } = effect;
+  // Most games would end with their first boot if that one were as unlucky as the others.
+  const nature = id === 1 && dice.chance(0.9) ? HEALTHY : game.nature;
+  const worker = createFakeWorker({ id, slot, requestLimit }, nature, dice);
+  game.workers.set(id, worker);
+  if (worker.boot === 'spawn_fails') return exit(game, worker, 0, { code: null, signal: null });
+  game.queue.add(now, () => feed(game, { type: 'spawned', worker: id, pid: 1000 + id }));
+  if (worker.boot === 'exits') return exit(game, worker, worker.bootMs, { code: 1, signal: null });
+  later(game, worker, worker.bootMs, () => boot(game, worker));
+  later(game, worker, game.scenario.sampleMs, () => sample(game, worker));
+}
+
+function boot(game: Game, worker: FakeWorker): void {
+  const { id } = worker;
+  if (worker.boot === 'hangs') return;
+  if (worker.boot === 'ok') {
+    worker.readyAt = game.now;
+    later(game, worker, 0, () => report(game, worker));
+    exit(game, worker, worker.crashAfterMs, { code: game.dice.pick([0, 1]), signal: null });
+    return feed(game, { type: 'ready', worker: id });
+  }
+  const retryAtOnce = worker.boot === 'retry';
+  feed(game, { type: 'boot_failed', worker: id, message: 'no luck', retryAtOnce });
+  if (worker.boot === 'throws') exit(game, worker, 30, { code: 1, signal: null });
+}
+
+function report(game: Game, worker: FakeWorker): void {
+  const { now, scenario } = game;
+  later(game, worker, scenario.reportMs, () => report(game, worker));
+  if (isBlocked(worker, now)) return;
+  feed(game, { type: 'report', worker: worker.id, report: reportOf(worker, now) });
+}
+
+/** Memory is read from outside, so a blocked worker is sampled as well. */
+function sample(game: Game, worker: FakeWorker): void {
+  const { now, dice, scenario } = game;
+  later(game, worker, scenario.sampleMs, () => sample(game, worker));
+  const memoryBytes = memoryOf(worker, now, dice);
+  feed(game, { type: 'sample', worker: worker.id, memoryBytes });
+}
+
+function drain(game: Game, worker: FakeWorker): void {
+  const { now, dice } = game;
+  worker.drainAt = now;
+  worker.requestsEndAt = now + worker.requestsLastMs;
+  worker.longEndAt = now + worker.longLastMs;
+  if (isBlocked(worker, now)) return;
+  if (worker.drainStyle === 'exits') {
+    return exit(game, worker, dice.between(0, 2000), { code: 0, signal: null });
+  }
+  if (worker.drainStyle === 'crashes') {
+    exit(game, worker, dice.between(0, 5000), { code: null, signal: 'SIGSEGV' });
+  }
+  planDrained(game, worker);
+}
+
+function planDrained(game: Game, worker: FakeWorker): void {
+  worker.drainPlan += 1;
+  if (worker.drainStyle === 'never') return;
+  const plan = worker.drainPlan;
+  const end = Math.max(worker.requestsEndAt, worker.longEndAt);
+  later(game, worker, Math.max(0, end - game.now) + game.dice.between(0, 40), () => {
+    if (plan !== worker.drainPlan || isBlocked(worker, game.now)) return;
+    feed(game, { type: 'drained', worker: worker.id, result: drainResultOf(worker) });
+  });
+}
+
+function cut(game: Game, worker: FakeWorker, scope: 'requests' | 'all'): void {
+  const { now } = game;
+  if (isBlocked(worker, now)) return;
+  if (worker.requestsEndAt > now) worker.cutRequests += 1;
+  worker.requestsEndAt = Math.min(worker.requestsEndAt, now);
+  if (scope === 'all') {
+    if (worker.longEndAt > now) worker.cutLongLived += 2;
+    worker.longEndAt = Math.min(worker.longEndAt, now);
+  }
+  planDrained(game, worker);
+}
+
+function signal(game: Game, worker: FakeWorker, name: 'SIGTERM' | 'SIGKILL'): void {
+  const { dice } = game;
+  if (name === 'SIGKILL') {
+    return exit(game, worker, dice.between(0, REAP_MOST_MS), { code: null, signal: name });
+  }
+  if (worker.ignoresTerm) return;
+  const slow = dice.chance(0.1);
+  exit(game, worker, dice.between(0, slow ? 4000 : 50), { code: null, signal: name });
+}

@@ -1,0 +1,96 @@
+/** Watches every step of a game: judges each effect, then compares its book with control's. */
+import { totals, workersOf, type PoolState } from '../../src/control/pool.ts';
+import type { Effect, Policy, PoolEvent } from '../../src/control/types.ts';
+import { createBook, hear, rule, type Book } from './book.ts';
+import { judge } from './rules.ts';
+
+export interface Referee {
+  /** Call after each step with what went in and came out; throws a Foul. */
+  readonly watch: (
+    event: PoolEvent,
+    now: number,
+    state: PoolState,
+    effects: readonly Effect[],
+  ) => void;
+  readonly book: Book;
+}
+
+export function createReferee(policy: Policy, latenessMs: number): Referee {
+  const book = createBook(policy, latenessMs);
+  return {
+    book,
+    watch(event, now, state, effects) {
+      hear(book, event, now);
+      for (const effect of effects) judge(book, effect, event, now);
+      checkDeadlines(book, now);
+      checkCounters(book, state);
+      if (event.type === 'suspended') checkSuspension(effects);
+    },
+  };
+}
+
+/** Whether every slot serves under the newest configuration and nothing is under way. */
+export function isAtRest(state: PoolState): boolean {
+  const workers = workersOf(state);
+  const slots = new Set(workers.map(({ slot }) => slot));
+  return (
+    slots.size === state.size &&
+    workers.length === state.size &&
+    workers.every(
+      ({ state: name, epoch, responsive }) =>
+        name === 'ready' && epoch === state.epoch && responsive,
+    ) &&
+    totals(state).recyclesInProgress === 0
+  );
+}
+
+// --- internal ---
+
+function checkDeadlines(book: Book, now: number): void {
+  for (const { id, goneBy } of book.live.values()) {
+    if (now > goneBy) rule(false, `worker ${id} should have been gone by ${goneBy}`);
+  }
+  rule(book.ended || now <= book.stopBy, `the stop should have ended by ${book.stopBy}`);
+}
+
+function checkCounters(book: Book, state: PoolState): void {
+  const { recyclesInProgress, recycles, crashes, bootFailures, ready } = totals(state);
+  const { live, open } = book;
+  if (state.phase.type === 'running') {
+    rule(recyclesInProgress === open.size, `${recyclesInProgress} recycles, not ${open.size}`);
+  }
+  rule(state.workers.size === live.size, `${state.workers.size} workers, not ${live.size}`);
+  rule(crashes === book.crashed, `${crashes} crashes, not ${book.crashed}`);
+  // The boot failure that ends the whole start is told by the outcome only.
+  const untold = book.everReady || (state.phase.type !== 'failed' && !book.ended) ? 0 : 1;
+  const bootFailed = book.bootFailed + untold;
+  rule(
+    bootFailures === bootFailed || bootFailures === book.bootFailed,
+    `${bootFailures} boot failures, not ${bootFailed}`,
+  );
+  let done = -recycles.scale_down;
+  for (const count of Object.values(recycles)) done += count;
+  rule(done === book.recycled, `${done} recycles done, not ${book.recycled}`);
+  let serving = 0;
+  for (const entry of live.values()) {
+    if (entry.readyAt !== null && entry.drainedAt === null && entry.termAt === null) {
+      if (!entry.killed) serving += 1;
+    }
+  }
+  rule(ready === serving, `${ready} ready workers, not ${serving}`);
+}
+
+/** A worker that became old meanwhile may be replaced; nobody may be blamed for the gap. */
+function checkSuspension(effects: readonly Effect[]): void {
+  const drained = new Set<number>();
+  for (const effect of effects) {
+    if (effect.type === 'drain') drained.add(effect.worker);
+    const blamed =
+      effect.type === 'signal' ||
+      (effect.type === 'cut' && !drained.has(effect.worker)) ||
+      (effect.type === 'tell' && BLAME.has(effect.told.event));
+    rule(!blamed, 'a worker pays for the suspension of its supervisor');
+  }
+}
+
+const BLAME = new Set(['unresponsive', 'boot_failed', 'worker_killed']);

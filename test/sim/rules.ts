@@ -1,0 +1,206 @@
+/** The rules for each effect. A rule that is broken throws a {@link Foul}. */
+import type { Effect, PoolEvent, Told } from '../../src/control/types.ts';
+import { noteFailure, type FailureSeen } from './backoff-book.ts';
+import {
+  backoffOf,
+  createEntry,
+  drainBound,
+  isServing,
+  REAP_MS,
+  rule,
+  type Book,
+  type Entry,
+} from './book.ts';
+
+/** Judges one effect of `event` and writes it into the book. */
+export function judge(book: Book, effect: Effect, event: PoolEvent, now: number): void {
+  rule(!book.ended, `effect ${effect.type} after the end`);
+  switch (effect.type) {
+    case 'spawn':
+      return judgeSpawn(book, effect, now);
+    case 'drain':
+      return judgeDrain(book, find(book, effect), now);
+    case 'cut':
+      return judgeCut(find(book, effect), effect.scope);
+    case 'signal':
+      if (effect.signal === 'SIGTERM') return judgeTerm(book, find(book, effect), now);
+      return judgeKill(find(book, effect), event, now);
+    case 'tell':
+      return judgeTold(book, effect.told, event, now);
+    case 'finished':
+      return judgeEnd(book, effect.outcome.type);
+  }
+}
+
+// --- internal ---
+
+function find(book: Book, effect: Extract<Effect, { worker: number }>): Entry {
+  const entry = book.live.get(effect.worker);
+  rule(entry !== undefined, `${effect.type} to worker ${effect.worker}, which is gone`);
+  return entry;
+}
+
+function judgeSpawn(book: Book, effect: Extract<Effect, { type: 'spawn' }>, now: number): void {
+  const { worker: id, slot, generation, requestLimit } = effect;
+  const { maxRequests, surge } = book.policy;
+  rule(id > book.lastId, `worker id ${id} is used again`);
+  rule(generation === (book.generations.get(slot) ?? 0) + 1, `slot ${slot} skips a generation`);
+  rule(book.stopping === null, `spawn in slot ${slot} while stopping`);
+  rule(slot >= 1 && slot <= book.size, `spawn in slot ${slot} of ${book.size}`);
+  rule(book.everReady || slot === 1, `slot ${slot} boots before the first worker is ready`);
+  rule(requestLimit <= maxRequests, `request limit ${requestLimit} of ${maxRequests}`);
+  rule(maxRequests === 0 || requestLimit > 0, 'a request limit got lost');
+  const early = backoffOf(book, slot).notBefore - now;
+  rule(early <= 0, `slot ${slot} spawns ${early} ms before its back-off is over`);
+  const places = new Set([...book.live.values()].map((entry) => entry.slot));
+  const shared = places.has(slot);
+  for (let wanted = 1; wanted <= book.size; wanted += 1) places.add(wanted);
+  book.lastId = id;
+  book.generations.set(slot, generation);
+  book.live.set(id, createEntry(id, slot, generation));
+  rule(!shared || surge > 0, `slot ${slot} holds two workers without any surge`);
+  const most = places.size + surge;
+  rule(!shared || book.live.size <= most, `${book.live.size} live workers, at most ${most}`);
+}
+
+function judgeDrain(book: Book, entry: Entry, now: number): void {
+  rule(isServing(entry), `drain of worker ${entry.id}, which does not serve`);
+  judgeLeaving(book, entry);
+  entry.drainedAt = now;
+  entry.goneBy = drainBound(book, now, entry.longLived && book.stopping === null);
+}
+
+/** Taking a serving worker away needs a reason that costs nobody anything. */
+function judgeLeaving(book: Book, entry: Entry): void {
+  if (book.stopping !== null) return;
+  const { id, slot, generation, silent } = entry;
+  const others = [...book.live.values()].filter((other) => other !== entry && isServing(other));
+  if (others.some((other) => other.slot === slot && other.generation > generation)) return;
+  const alone = !silent && !others.some((other) => !other.silent);
+  if (slot > book.size) return rule(!alone, `scale-down takes the last serving worker, ${id}`);
+  const recycle = book.open.get(slot);
+  const told = recycle?.old === id && recycle.breakFirst;
+  rule(told, `worker ${id} has to leave before its replacement is ready`);
+  rule(!alone || book.size === 1, `break-first takes the last serving worker, ${id}`);
+}
+
+function judgeCut(entry: Entry, scope: 'requests' | 'all'): void {
+  rule(entry.drainedAt !== null, `cut of worker ${entry.id}, which does not drain`);
+  rule(entry.termAt === null, `cut of worker ${entry.id}, which has its TERM`);
+  rule(entry.cut !== 'all' && entry.cut !== scope, `second cut of worker ${entry.id}`);
+  entry.cut = scope;
+}
+
+function judgeTerm(book: Book, entry: Entry, now: number): void {
+  rule(entry.termAt === null && !entry.killed, `second TERM to worker ${entry.id}`);
+  if (isServing(entry)) {
+    rule(entry.silent, `TERM to worker ${entry.id}, which serves`);
+    judgeLeaving(book, entry);
+  }
+  const { killTimeoutMs } = book.policy;
+  entry.termAt = now;
+  entry.killTimeoutMs = killTimeoutMs;
+  entry.goneBy = Math.min(entry.goneBy, now + killTimeoutMs + book.slackMs);
+}
+
+function judgeKill(entry: Entry, event: PoolEvent, now: number): void {
+  rule(!entry.killed, `second KILL to worker ${entry.id}`);
+  entry.killed = true;
+  entry.goneBy = now + REAP_MS;
+  if (event.type === 'stop' && event.mode === 'now') return;
+  rule(entry.termAt !== null, `KILL to worker ${entry.id} without TERM`);
+  // Fractions of a millisecond get lost when a suspension shifts both sides.
+  const earlyMs = entry.termAt + entry.killTimeoutMs - now;
+  rule(earlyMs < 0.001, `KILL to worker ${entry.id} comes ${earlyMs} ms too early`);
+}
+
+function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void {
+  switch (told.event) {
+    case 'scaled':
+      rule(told.from === book.size, `scaled from ${told.from}, not ${book.size}`);
+      book.size = told.to;
+      // A slot that is scaled away has nothing to replace any more.
+      for (const [slot, { replaced }] of book.open) {
+        if (slot > book.size && !replaced) book.open.delete(slot);
+      }
+      return;
+    case 'unresponsive':
+      for (const entry of book.live.values()) {
+        if (entry.slot === told.slot && isServing(entry)) entry.silent = true;
+      }
+      return;
+    case 'recycle_started':
+      return judgeRecycle(book, told);
+    case 'recycled':
+      rule(book.open.get(told.slot)?.replaced === true, `slot ${told.slot} is not replaced yet`);
+      book.open.delete(told.slot);
+      book.recycled += 1;
+      return;
+    case 'recycle_postponed':
+      return rule(book.open.delete(told.slot), `nothing to postpone in slot ${told.slot}`);
+    case 'boot_failed':
+      book.bootFailed += 1;
+      return judgeBootFailure(book, told, event, now);
+    case 'worker_crashed':
+      book.crashed += 1;
+      return judgeCrash(book, told, now);
+    default:
+  }
+}
+
+function judgeRecycle(book: Book, told: Extract<Told, { event: 'recycle_started' }>): void {
+  const { slot, generation, breakFirst } = told;
+  const { surge, gate } = book.policy;
+  const old = [...book.live.values()].find(
+    (entry) => entry.slot === slot && entry.generation === generation,
+  );
+  rule(old !== undefined && isServing(old), `recycle in slot ${slot}, where nobody serves`);
+  rule(!book.open.has(slot), `second recycle of slot ${slot} at once`);
+  rule(breakFirst === (surge === 0), `slot ${slot}: breakFirst is ${breakFirst}`);
+  book.open.set(slot, { old: old.id, breakFirst, replaced: false });
+  const most = surge > 0 ? Math.min(gate, surge) : gate;
+  rule(book.open.size <= most, `${book.open.size} recycles at once, the gate is ${most}`);
+}
+
+function judgeBootFailure(
+  book: Book,
+  told: Extract<Told, { event: 'boot_failed' }>,
+  event: PoolEvent,
+  now: number,
+): void {
+  const { slot, retryInMs } = told;
+  const serving = [...book.live.values()].find((entry) => entry.slot === slot && isServing(entry));
+  judgeFailure(book, slot, {
+    now,
+    kind: 'boot',
+    healthySince: serving?.readyAt ?? null,
+    free: event.type === 'boot_failed' && event.retryAtOnce,
+    retryInMs,
+  });
+}
+
+function judgeCrash(
+  book: Book,
+  told: Extract<Told, { event: 'worker_crashed' }>,
+  now: number,
+): void {
+  const { slot, retryInMs } = told;
+  const entry = book.lastExit;
+  rule(entry?.slot === slot && entry.readyAt !== null, `slot ${slot}: nobody crashed`);
+  rule(entry.termAt === null && !entry.killed, `the exit of worker ${entry.id} was asked for`);
+  if (entry.drainedAt !== null) return rule(retryInMs === 0, 'a leaving worker delays its slot');
+  const healthySince = entry.readyAt;
+  judgeFailure(book, slot, { now, kind: 'crash', healthySince, free: false, retryInMs });
+}
+
+function judgeFailure(book: Book, slot: number, seen: FailureSeen): void {
+  const wrong = noteFailure(backoffOf(book, slot), seen);
+  rule(wrong === null, `slot ${slot}: ${wrong}`);
+}
+
+function judgeEnd(book: Book, outcome: string): void {
+  book.ended = true;
+  rule(book.live.size === 0, `finished with ${book.live.size} workers left running`);
+  if (outcome === 'never_booted') rule(!book.everReady, 'never booted, but a worker was ready');
+  else rule(book.stopping !== null, `finished as ${outcome} without a stop`);
+}
