@@ -11,8 +11,8 @@ export interface Budget {
 }
 
 /**
- * The flag, else nine tenths of the control group's limit, else 80 % of the machine. `flagBytes` 0 or
- * null means that the user named none.
+ * The flag, else nine tenths of the control group's limit, else 80 % of the machine. `flagBytes` 0
+ * or null means that the user named none.
  */
 export function resolveBudget({
   flagBytes = null,
@@ -32,7 +32,9 @@ export function resolveBudget({
 
 // --- internal ---
 
-/** The tenth that is left pays for kernel memory and page cache, which no process shows as its own. */
+/**
+ * The tenth that is left pays for kernel memory and page cache, which no process shows as its own.
+ */
 const CGROUP_SHARE = 0.9;
 
 /** On a bare machine the system and its other services want their part. */

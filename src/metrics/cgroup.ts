@@ -1,7 +1,7 @@
 /**
- * The memory controller of our control group, version 1 or 2: the limit that the kernel will enforce,
- * and how much of it is used. Which version serves is decided by the controller and not by the mounts:
- * hybrid hosts mount version 2 without its memory controller.
+ * The memory controller of our control group, version 1 or 2: the limit that the kernel will
+ * enforce, and how much of it is used. Which version serves is decided by the controller and not
+ * by the mounts: hybrid hosts mount version 2 without its memory controller.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -125,7 +125,9 @@ function directoriesOf(point: string, mount: Mount, path: string): string[] {
   return directories;
 }
 
-/** Our group as seen from the mount. What lies outside it (a foreign namespace) is not to be seen. */
+/**
+ * Our group as seen from the mount. What lies outside it (a foreign namespace) is not to be seen.
+ */
 function pathBelow(group: string, path: string): string {
   if (path.split('/').includes('..')) return '';
   if (group === '/') return path;

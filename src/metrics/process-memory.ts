@@ -1,12 +1,13 @@
 /**
  * What the kernel says about the memory of one process, read from outside it.
  *
- * The unit of every limit is *anonymous* memory (heap, buffers, stacks, shared memory, swap included):
- * it is what a leak grows and what a recycle gives back. RSS also counts the text of the Node binary,
- * 36..45 MB that all workers share, so sums of RSS say two to three times what a container is charged.
+ * The unit of every limit is *anonymous* memory (heap, buffers, stacks, shared memory, swap
+ * included): it is what a leak grows and what a recycle gives back. RSS also counts the text of
+ * the Node binary, 36..45 MB that all workers share, so sums of RSS say two to three times what a
+ * container is charged.
  *
- * Cheap readers are synchronous: 25 µs each second and worker is less than a promise costs.
- * On a system without `/proc` (macOS) every reader returns null.
+ * Cheap readers are synchronous: 25 µs each second and worker is less than a promise costs. On a
+ * system without `/proc` (macOS) every reader returns null.
  */
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -40,7 +41,9 @@ export interface SmapsRollup {
   readonly swapBytes: number;
 }
 
-/** Memory of a live process by `/proc/<pid>/status`; null when it is gone, a zombie, or unreadable. */
+/**
+ * Memory of a live process by `/proc/<pid>/status`; null when it is gone, a zombie, or unreadable.
+ */
 export function readWorkerMemory(pid: number, { root = '/' }: Root = {}): WorkerMemory | null {
   const status = readOrNull(`${root}/proc/${pid}/status`);
   if (status === null) return null;
@@ -65,8 +68,9 @@ export function readStatm(pid: number, { root = '/' }: Root = {}): Statm | null 
 }
 
 /**
- * Proportional memory. Expensive: the kernel walks every page (77 ms at 1.6 GB), hence asynchronous,
- * and for a rare refresh or a report only. Null when the process is gone, or belongs to another user.
+ * Proportional memory. Expensive: the kernel walks every page (77 ms at 1.6 GB), hence
+ * asynchronous, and for a rare refresh or a report only. Null when the process is gone, or belongs
+ * to another user.
  */
 export async function readSmapsRollup(
   pid: number,
@@ -76,12 +80,14 @@ export async function readSmapsRollup(
   try {
     text = await readFile(`${root}/proc/${pid}/smaps_rollup`, 'utf8');
   } catch {
-    // ENOENT, ESRCH (it ended between open and read), EACCES (other user, hardened kernel): no answer.
+    // ENOENT, ESRCH (it ended between open and read), EACCES (other user, hardened kernel): no
+    // answer.
     return null;
   }
   const pssBytes = kibField(text, 'Pss');
   if (pssBytes === null) return null;
-  // Kernels before 5.10 do not split PSS; nearly all anonymous pages of an exec'ed process are its own.
+  // Kernels before 5.10 do not split PSS; nearly all anonymous pages of an exec'ed process are its
+  // own.
   const pssAnonBytes = kibField(text, 'Pss_Anon') ?? kibField(text, 'Anonymous') ?? 0;
   return {
     pssBytes,

@@ -13,7 +13,9 @@ import { join } from 'node:path';
 import type { Root } from '../metrics/process-memory.ts';
 import type { ListenAddress } from '../protocol.ts';
 
-/** What systemd gives to the supervisor alone: a worker that sees them would speak for all of us. */
+/**
+ * What systemd gives to the supervisor alone: a worker that sees them would speak for all of us.
+ */
 export const SYSTEMD_VARIABLES = [
   'NOTIFY_SOCKET',
   'LISTEN_PID',

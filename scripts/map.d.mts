@@ -1,0 +1,3 @@
+export function sourceFiles(): string[];
+export function summaryOf(source: string): string | null;
+export function withMap(page: string): string;
