@@ -1,4 +1,4 @@
-/** A request that can be told from every other one, and the check of its answer (test/apps/echo.cjs). */
+/** A request unlike every other one, and the check of its answer (of test/apps/echo.cjs). */
 import { createHash, randomBytes } from 'node:crypto';
 import { countFailure, type Tally } from './tally.ts';
 

@@ -61,7 +61,7 @@ export interface SpawnOptions {
 /** Enough for two busy cores: boot of the supervisor, of the first worker, then of the others. */
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;
-/** A worker that outlives the supervisor keeps the pipes open, so their end cannot be waited for. */
+/** A worker that outlives the supervisor keeps the pipes open: do not wait for their end. */
 const LAST_WORDS_MS = 500;
 /** A chatty app must not fill the memory of the test. */
 const OUTPUT_LIMIT_CHARS = 1_000_000;

@@ -17,7 +17,7 @@ export interface Http1Connection {
   /** False once the peer closed, the connection failed, or an answer said `Connection: close`. */
   readonly usable: boolean;
   connected(): Promise<void>;
-  /** Resolves with the next final answer; rejects with the socket's error or a {@link ClientFailure}. */
+  /** Resolves with the next final answer; rejects with a socket error or a ClientFailure. */
   readAnswer(): Promise<Answer>;
   /** Resolves with the status of the next interim answer (1xx). */
   readInterim(): Promise<number>;

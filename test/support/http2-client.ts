@@ -1,4 +1,4 @@
-/** Node's own HTTP/2 client, used as the RFC wants: a new session after GOAWAY, refused streams again. */
+/** Node's own HTTP/2 client, as the RFC wants: new session after GOAWAY, refused streams again. */
 import { connect, constants, type ClientHttp2Session } from 'node:http2';
 import type { Answer, Ask } from './ask.ts';
 import type { Sender } from './clients.ts';

@@ -11,7 +11,7 @@ export interface LongLivedRun {
   readonly open: number;
   /** Connections that were made so far. */
   readonly connected: number;
-  /** Ends by a goodbye of the server (close code 1001, `event: bye`); the client comes back at once. */
+  /** Ends by a goodbye of the server (code 1001, `event: bye`); the client comes back at once. */
   readonly goodbyes: number;
   stop(): Promise<Tally>;
 }
@@ -30,7 +30,7 @@ interface State {
   goodbyes: number;
 }
 
-/** Opens `clients` WebSockets to `/ws`; each sends a message, waits for it to come back, and so on. */
+/** Opens `clients` WebSockets to `/ws`; each sends a message and waits for it, again and again. */
 export function startWebSockets(url: string, clients = 4): LongLivedRun {
   return startAll(clients, (state) => talk(state, `${url.replace(/^http/, 'ws')}/ws`));
 }

@@ -34,7 +34,7 @@ export const NASTY_HABITS = [
 
 export type NastyHabit = (typeof NASTY_HABITS)[number];
 
-/** Starts nasty clients; each takes its habits in turn, on one keep-alive connection as long as it lasts. */
+/** Starts nasty clients; each takes its habits in turn, on one connection while that lasts. */
 export function startNastyClients(
   target: Target,
   options: LoopOptions & { readonly habits?: readonly NastyHabit[] } = {},

@@ -125,7 +125,7 @@ interface Stat {
   readonly start: string;
 }
 
-/** The command name in /proc/<pid>/stat may contain spaces and brackets: parse behind the last `)`. */
+/** The command name in /proc/<pid>/stat may contain brackets: parse behind the last `)`. */
 function statOf(pid: number): Stat | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

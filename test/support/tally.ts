@@ -21,7 +21,7 @@ export type FailureClass =
 
 export type Tally = Record<FailureClass, number> & {
   ok: number;
-  /** HTTP/2 streams answered with REFUSED_STREAM: a client may retry them, so they are no failures. */
+  /** HTTP/2 streams answered with REFUSED_STREAM: a client may retry them, so no failures. */
   refusedStream: number;
   /** Pipelined requests behind an answer with `Connection: close`: a client has to repeat them. */
   unansweredPipelined: number;

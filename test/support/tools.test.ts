@@ -38,7 +38,7 @@ test.skipIf(lacks('h2load'))('h2load: all is well, and a crash is counted', asyn
   expect(failureClasses(well)).toEqual(NO_FAILURES);
   await app.stop();
 
-  app = await startBareApp({ PROTOCOL: 'http2', EXIT_AFTER: '500' });
+  app = await startBareApp({ PROTOCOL: 'http2', EXIT_AFTER: '100' });
   const badly = await runH2load({ url: `https://127.0.0.1:${app.port}/`, seconds: 1 });
   expect(failuresOf(badly)).toBeGreaterThan(0);
 });

@@ -14,7 +14,7 @@ export function findTool(tool: Tool): string | null {
 }
 
 /**
- * For `test.skipIf(lacks('wrk'))`: says once what is missing. With CI=true nothing may be skipped, so
+ * For `test.skipIf(lacks('wrk'))`: says what is missing. With CI=true nothing may be skipped, so
  * there it is false and the test fails on its own.
  */
 export function lacks(tool: Tool): boolean {
