@@ -54,7 +54,7 @@ export interface RunningCofferdam {
 export interface SpawnOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Leave `--port`, `--host` and `--ops` to the caller. */
+  /** Leave `--port` and `--host` to the caller. */
   readonly bare?: boolean;
 }
 
@@ -81,7 +81,7 @@ export async function spawnCofferdam(
   const name = `test-${process.pid}-${count}`;
   const port = await freePort();
   const address = ['--port', String(port), '--host', '127.0.0.1'];
-  const extra = options.bare ? [] : [...address, '--ops', `127.0.0.1:${await freePort()}`];
+  const extra = options.bare ? [] : address;
   const [before, after] = splitAtDashes(args);
   const child = spawn(
     process.execPath,
