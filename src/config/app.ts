@@ -3,37 +3,33 @@ import { accessSync, constants, readFileSync, readdirSync, statSync } from 'node
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { CofferdamError } from '../errors.ts';
 import { shorten } from './file.ts';
-import type { Settings } from './settings.ts';
 import { suggest } from './suggest.ts';
 
-export interface AppRequest {
-  readonly settings: Pick<Settings, 'app' | 'nodeArgs' | 'env'>;
-  /** Of the workers: `NODE_OPTIONS` may bring a TypeScript loader. */
-  readonly env: NodeJS.ProcessEnv;
-  readonly cwd: string;
-  /** Whether this Node runs TypeScript by itself; `runsTypeScript()` unless a test knows better. */
+export interface AppOptions {
+  /** Options for Node: they may bring a TypeScript loader. */
+  readonly nodeArgs?: readonly string[];
+  /** Environment of the workers: `NODE_OPTIONS` may do the same. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Whether this Node runs TypeScript by itself; asked of Node unless a test knows better. */
   readonly typeScript?: boolean;
 }
 
-/** The absolute path of the app's file. Throws COF_USAGE, COF_APP_NOT_FOUND, COF_APP_UNSUPPORTED. */
-export function resolveApp(request: AppRequest): string {
-  const { settings, cwd } = request;
-  if (settings.app === null) {
+/**
+ * The absolute path of the app's file; `app` is a file or a folder. Throws COF_USAGE (null),
+ * COF_APP_NOT_FOUND, COF_APP_UNSUPPORTED.
+ */
+export function resolveApp(app: string | null, cwd: string, options: AppOptions = {}): string {
+  if (app === null) {
     throw new CofferdamError('COF_USAGE', 'the app is missing', {
       hint: 'Give the file that starts your server: `cofferdam serve server.js`.',
     });
   }
-  const path = resolve(cwd, settings.app);
+  const path = resolve(cwd, app);
   const file = isFolder(path) ? entryOf(path, cwd) : fileAt(path);
   if (file === null) throw notFound(path, cwd);
   refuseUnreadable(file, cwd);
-  refuseTypeScript(file, request);
+  refuseTypeScript(file, options);
   return file;
-}
-
-/** `process.features.typescript` is absent on Node 20, false or a mode on later ones. */
-export function runsTypeScript(): boolean {
-  return Boolean((process.features as { readonly typescript?: unknown }).typescript);
 }
 
 // --- internal ---
@@ -126,14 +122,15 @@ function refuseUnreadable(file: string, cwd: string): void {
   }
 }
 
-function refuseTypeScript(file: string, request: AppRequest): void {
+function refuseTypeScript(
+  file: string,
+  { nodeArgs = [], env = {}, typeScript = runsTypeScript() }: AppOptions,
+): void {
   const extension = extname(file);
   const strippable = STRIPPABLE.includes(extension);
   if (!strippable && extension !== '.tsx') return;
-  const { settings, env } = request;
-  if (strippable && (request.typeScript ?? runsTypeScript())) return;
-  const nodeOptions = settings.env['NODE_OPTIONS'] ?? env['NODE_OPTIONS'] ?? '';
-  const options = [...settings.nodeArgs, ...nodeOptions.split(/\s+/)];
+  if (strippable && typeScript) return;
+  const options = [...nodeArgs, ...(env['NODE_OPTIONS'] ?? '').split(/\s+/)];
   if (options.some((option) => LOADER_OPTIONS.test(option))) return;
   throw new CofferdamError(
     'COF_APP_UNSUPPORTED',
@@ -144,4 +141,9 @@ function refuseTypeScript(file: string, request: AppRequest): void {
         'or use Node 22.18 or newer for .ts files.',
     },
   );
+}
+
+/** `process.features.typescript` is absent on Node 20, false or a mode on later ones. */
+function runsTypeScript(): boolean {
+  return Boolean((process.features as { readonly typescript?: unknown }).typescript);
 }

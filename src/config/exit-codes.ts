@@ -5,7 +5,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   ok: 'Done, or stopped as asked.',
   failed: 'It failed.',
   usage: 'The command line or the configuration is wrong; nothing was started.',
-  undecided: '`cofferdam leak` could not decide.',
+  undecided: 'Reserved for `cofferdam leak`: it could not decide.',
   appDoesNotBoot: 'The app does not boot: its first worker did not become ready.',
   stopRanOutOfTime: 'The graceful stop ran out of time; what was cut is told in the log.',
 };

@@ -1,9 +1,10 @@
 /** Settings → what control needs to know of them. */
+import { availableParallelism } from 'node:os';
 import type { Policy } from '../control/types.ts';
 import type { Settings } from './settings.ts';
 
-/** `cpus` is `os.availableParallelism()`: what `--workers auto` means. */
-export function createPolicy(settings: Settings, cpus: number): Policy {
+/** `cpus` is what `--workers auto` means. */
+export function policyOf(settings: Settings, cpus: number = availableParallelism()): Policy {
   const workers = settings.workers === 'auto' ? { min: cpus, max: cpus } : settings.workers;
   return {
     workers: workers.min,

@@ -136,7 +136,7 @@ export const SETTINGS = [
     kind: 'integer',
     default: 0,
     off: true,
-    limits: { min: 0, max: 1e9, reason: 'no worker lives to see more' },
+    limits: { min: 1, max: 1e9, reason: 'no worker lives to see more' },
     group: 'Recycling',
     sentence: 'Replace a worker after so many requests.',
     elsewhere: ['limit-request', 'max-worker-requests'],

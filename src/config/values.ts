@@ -30,12 +30,12 @@ export function parseFileValue(row: SettingRow, value: unknown): Parsed {
   if (row.kind === 'map') return parseMap(value);
   if (typeof value === 'boolean' && row.kind === 'boolean') return { ok: true, value };
   if (typeof value === 'number' || typeof value === 'bigint') return parseNumber(row, value);
-  return bad(`must be ${describe(row)}, not ${show(value)}`, KINDS[row.kind].example);
+  return bad(`must be ${describeValue(row)}, not ${show(value)}`, KINDS[row.kind].example);
 }
 
 /** As the user would write it; `formatValue` and `parseText` are inverse. */
 export function formatValue(row: SettingRow, value: SettingValue): string {
-  if (value === null) return row.defaultText ?? 'none';
+  if (value === null) return 'none';
   if (value === 'auto') return 'auto';
   if (value === 0 && row.off === true) return 'off';
   switch (row.kind) {
@@ -56,6 +56,15 @@ export function formatValue(row: SettingRow, value: SettingValue): string {
     default:
       return typeof value === 'object' ? JSON.stringify(value) : String(value);
   }
+}
+
+/** What the setting takes, to follow "must be": `a size with its unit, or off`. */
+export function describeValue(row: SettingRow): string {
+  if (row.pattern !== undefined) return row.pattern.words;
+  if (row.choices !== undefined) return row.choices.join(' or ');
+  const words = KINDS[row.kind].words;
+  const more = [row.auto && 'auto', row.off && 'off'].filter(Boolean).join(' or ');
+  return more === '' ? words : `${words}, or ${more}`;
 }
 
 // --- internal ---
@@ -122,16 +131,7 @@ function bad(problem: string, hint?: string): Parsed & { readonly ok: false } {
 function unlike(row: SettingRow, text: string): Parsed {
   const guess = guessUnit(row, text);
   const hint = guess === null ? KINDS[row.kind].example : `Did you mean ${guess}?`;
-  return bad(`must be ${describe(row)}, not ${show(text)}`, row.pattern ? undefined : hint);
-}
-
-/** What the setting takes, to follow "must be". */
-function describe(row: SettingRow): string {
-  if (row.pattern !== undefined) return row.pattern.words;
-  if (row.choices !== undefined) return row.choices.join(' or ');
-  const words = KINDS[row.kind].words;
-  const more = [row.auto && 'auto', row.off && 'off'].filter(Boolean).join(' or ');
-  return more === '' ? words : `${words}, or ${more}`;
+  return bad(`must be ${describeValue(row)}, not ${show(text)}`, row.pattern ? undefined : hint);
 }
 
 function inLimits(row: SettingRow, text: string, value: number | null): Parsed {
@@ -179,11 +179,11 @@ function parseNumber(row: SettingRow, value: number | bigint): Parsed {
   const unit = { bytes: `"${value}MiB"`, duration: `"${value}s"`, share: `"${value}%"` };
   if (row.kind === 'bytes' || row.kind === 'duration' || row.kind === 'share') {
     return bad(
-      `must be ${describe(row)}, not the bare number ${value}`,
+      `must be ${describeValue(row)}, not the bare number ${value}`,
       `Write it as a text with its unit, for example ${unit[row.kind]}.`,
     );
   }
-  return bad(`must be ${describe(row)}, not ${value}`, KINDS[row.kind].example);
+  return bad(`must be ${describeValue(row)}, not ${value}`, KINDS[row.kind].example);
 }
 
 function parseList(value: unknown): Parsed {

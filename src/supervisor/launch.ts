@@ -14,12 +14,13 @@ export function launchOf({ settings, origins }: Config): Launch {
   const isAsked = (key: 'port' | 'host'): boolean => origins[key]?.source !== 'default';
   const port = isAsked('port') ? settings.port : null;
   const host = isAsked('host') ? settings.host : null;
+  const env = workerEnv({ parent: process.env, extra: settings.env, port: settings.port, host });
   return {
     spawn: {
-      app: resolveApp({ settings, env: process.env, cwd: process.cwd() }),
+      app: resolveApp(settings.app, process.cwd(), { nodeArgs: settings.nodeArgs, env }),
       args: settings.args,
       nodeArgs: settings.nodeArgs,
-      env: workerEnv({ parent: process.env, extra: settings.env, port: settings.port, host }),
+      env,
       cwd: process.cwd(),
       agent: AGENT_PATH,
     },

@@ -2,11 +2,10 @@
  * The composition of a running Cofferdam: one pool of workers, its listening sockets, its guard, the
  * control socket and the signals. Everything that happens is enqueued; the loop carries it out.
  */
-import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
-import { createPolicy } from '../config/policy.ts';
+import { policyOf } from '../config/policy.ts';
 import type { Settings } from '../config/settings.ts';
 import { checkBudget } from '../config/validate.ts';
 import type { Effect, Outcome, Told } from '../control/types.ts';
@@ -253,10 +252,6 @@ class Supervisor {
     this.#control?.close();
     this.#guard.dismiss();
   }
-}
-
-function policyOf(settings: Settings): ReturnType<typeof createPolicy> {
-  return createPolicy(settings, availableParallelism());
 }
 
 /** Throws COF_LIMIT_TOO_LOW when not even bare workers fit, whoever set the limit. */

@@ -1,0 +1,120 @@
+/** `cofferdam check`: what would run, where each value comes from, and whether it fits. */
+import { resolveApp } from '../config/app.ts';
+import { explainLeastBudget, SUPERVISOR_BYTES, workerShareBytes } from '../config/budget.ts';
+import { parseFlags } from '../config/flags.ts';
+import { readConfig, type Config } from '../config/load.ts';
+import { policyOf } from '../config/policy.ts';
+import { propertyOf, type SettingRow, type SettingValue } from '../config/setting-row.ts';
+import { SETTINGS } from '../config/settings.ts';
+import { formatBytes } from '../config/units.ts';
+import { adviseOn, checkBudget } from '../config/validate.ts';
+import { formatValue } from '../config/values.ts';
+import { EXIT } from '../errors.ts';
+import { resolveBudget, type Budget } from '../metrics/budget.ts';
+import type { CommandContext } from './command.ts';
+import { alignColumns } from './columns.ts';
+import { painterFor } from './terminal.ts';
+
+export async function run(argv: readonly string[], context: CommandContext): Promise<number> {
+  const flags = parseFlags(argv, { switches: ['json'] });
+  const config = await readConfig({ flags, env: context.env, cwd: context.cwd });
+  const { settings } = config;
+  const app = resolveApp(settings.app, context.cwd, {
+    nodeArgs: settings.nodeArgs,
+    env: { ...context.env, ...settings.env },
+  });
+  const flagBytes = settings.memoryBudgetBytes === 'auto' ? null : settings.memoryBudgetBytes;
+  const budget = resolveBudget({ flagBytes });
+  checkBudget(budget.bytes, poolOf(config));
+  const checked: Checked = { config, app, budget, notes: notesOn(config, budget) };
+  const isJson = flags.switches.has('json');
+  context.stdout.write(isJson ? renderJson(checked) : renderText(checked, context));
+  return EXIT.ok;
+}
+
+// --- internal ---
+
+interface Checked {
+  readonly config: Config;
+  readonly app: string;
+  readonly budget: Budget;
+  readonly notes: readonly string[];
+}
+
+interface Line {
+  readonly key: string;
+  readonly value: SettingValue;
+  readonly text: string;
+  readonly from: string;
+}
+
+function poolOf({ settings }: Config): { readonly workers: number; readonly surge: number } {
+  return { workers: policyOf(settings).workers, surge: settings.surge };
+}
+
+function linesOf({ settings, origins }: Config): readonly Line[] {
+  return SETTINGS.map((row: SettingRow & (typeof SETTINGS)[number]) => {
+    const value = settings[propertyOf(row) as keyof typeof settings];
+    // Variables may be secrets: their names are enough.
+    const shown = row.kind === 'map' ? Object.keys(value as object) : value;
+    return {
+      key: row.key,
+      value: shown,
+      text: formatValue(row, value),
+      from: origins[row.key].where,
+    };
+  });
+}
+
+/** The worst case of the per-worker limit, on top of what is odd in the settings themselves. */
+function notesOn(config: Config, budget: Budget): readonly string[] {
+  const { workers, surge } = poolOf(config);
+  const { maxMemoryBytes } = config.settings;
+  const worstBytes = (workers + surge) * maxMemoryBytes + SUPERVISOR_BYTES;
+  const notes = [...adviseOn(config.settings)];
+  if (maxMemoryBytes > 0 && worstBytes > budget.bytes) {
+    notes.push(
+      `max-memory ${formatBytes(maxMemoryBytes)} x ${workers + surge} workers + supervisor = ` +
+        `${formatBytes(worstBytes)}: more than the budget of ${formatBytes(budget.bytes)}`,
+    );
+  }
+  if (budget.limitBytes !== null && budget.bytes > budget.limitBytes) {
+    notes.push(
+      `the budget is above the limit that the kernel enforces, ${formatBytes(budget.limitBytes)}`,
+    );
+  }
+  return notes;
+}
+
+function renderText({ config, app, budget, notes }: Checked, context: CommandContext): string {
+  const paint = painterFor(context.stdout, context.env);
+  const pool = poolOf(config);
+  const share = formatBytes(workerShareBytes(budget.bytes, pool));
+  const table = alignColumns(
+    [
+      ['SETTING', 'VALUE', 'FROM'],
+      ...linesOf(config).map(({ key, text, from }) => [key, text, from]),
+    ],
+    ['left', 'left', 'left'],
+  );
+  const [head = '', ...rows] = table;
+  return [
+    paint('bold', head),
+    ...rows.map((row) => (row.endsWith(' default') ? paint('dim', row) : row)),
+    '',
+    `App      ${app}`,
+    `File     ${config.file ?? 'none'}`,
+    `Budget   ${formatBytes(budget.bytes)} (${budget.origin}), at least ${explainLeastBudget(pool)}`,
+    `Share    ${share} for each of ${pool.workers + pool.surge} workers, surge included`,
+    ...notes.map((note) => `${paint('yellow', 'Note')}     ${note}`),
+    paint('green', 'OK'),
+    '',
+  ].join('\n');
+}
+
+function renderJson({ config, app, budget, notes }: Checked): string {
+  const settings = Object.fromEntries(
+    linesOf(config).map(({ key, value, text, from }) => [key, { value, text, from }]),
+  );
+  return `${JSON.stringify({ ok: true, app, file: config.file, settings, budget, notes }, null, 2)}\n`;
+}

@@ -1,0 +1,92 @@
+/** The command table: names, help and the module that does the work, loaded only when it is asked for. */
+import type { Run } from './command.ts';
+
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  readonly usage: string;
+  /** Takes all settings, or only those that find a running instance. */
+  readonly settings: 'all' | 'instance';
+  /** Switches that only this command has: `--json` and what it does. */
+  readonly switches: readonly (readonly [flag: string, sentence: string])[];
+  readonly examples: readonly string[];
+  readonly load: () => Promise<{ readonly run: Run }>;
+  /** What others call it: for suggestions only. */
+  readonly elsewhere: readonly string[];
+}
+
+/** Settings by which a client command finds its instance. */
+export const INSTANCE_SETTINGS = ['name', 'config'] as const;
+
+const JSON_SWITCH = ['--json', 'Print JSON instead of text.'] as const;
+
+export const COMMANDS: readonly Command[] = [
+  {
+    name: 'serve',
+    summary: 'Run an app on a pool of workers.',
+    usage: 'cofferdam serve <app> [flags] [-- app arguments]',
+    settings: 'all',
+    switches: [],
+    examples: [
+      'cofferdam serve server.js',
+      'cofferdam serve server.js --port 8080 --workers 4',
+      'cofferdam serve . --max-requests 5000 --max-memory 200MiB',
+      'cofferdam serve server.js -- --verbose-app',
+    ],
+    load: () => import('./serve.ts'),
+    elsewhere: ['start', 'run', 'up', 'exec'],
+  },
+  {
+    name: 'check',
+    summary: 'Check the configuration and show where each value comes from.',
+    usage: 'cofferdam check [<app>] [flags]',
+    settings: 'all',
+    switches: [JSON_SWITCH],
+    examples: ['cofferdam check server.js --memory-budget 512MiB', 'cofferdam check --json'],
+    load: () => import('./check.ts'),
+    elsewhere: ['test', 'validate', 'config', 'verify', 'lint'],
+  },
+  {
+    name: 'status',
+    summary: 'Show the workers of a running instance.',
+    usage: 'cofferdam status [--name <name>] [--json]',
+    settings: 'instance',
+    switches: [JSON_SWITCH],
+    examples: ['cofferdam status', 'cofferdam status --json'],
+    load: () => import('./status.ts'),
+    elsewhere: ['list', 'ls', 'ps', 'info', 'show', 'top'],
+  },
+  {
+    name: 'events',
+    summary: 'Follow what a running instance does, one line for each decision.',
+    usage: 'cofferdam events [--name <name>] [--json]',
+    settings: 'instance',
+    switches: [JSON_SWITCH],
+    examples: ['cofferdam events', 'cofferdam events --json | jq .reason'],
+    load: () => import('./events.ts'),
+    elsewhere: ['logs', 'log', 'tail', 'watch', 'monitor', 'monit'],
+  },
+  {
+    name: 'reload',
+    summary: 'Read the configuration again and replace the workers one by one.',
+    usage: 'cofferdam reload [--name <name>]',
+    settings: 'instance',
+    switches: [],
+    examples: ['cofferdam reload'],
+    load: () => import('./reload.ts'),
+    elsewhere: ['refresh', 'hup'],
+  },
+  {
+    name: 'recycle',
+    summary: 'Replace one worker, or all of them one by one.',
+    usage: 'cofferdam recycle [SLOT] [--no-wait] [--name <name>] [--json]',
+    settings: 'instance',
+    switches: [
+      ['--no-wait', 'Ask for it and return, instead of waiting until it is done.'],
+      JSON_SWITCH,
+    ],
+    examples: ['cofferdam recycle', 'cofferdam recycle 2'],
+    load: () => import('./recycle.ts'),
+    elsewhere: ['restart', 'replace', 'rotate', 'respawn'],
+  },
+];
