@@ -5,12 +5,13 @@
  */
 import type { WorkerBrief } from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import { open, send } from './channel.cts';
-import { countRequests, followServer, limit } from './connections.cts';
-import { cut, isDraining, startDrain } from './drain.cts';
+import { countRequests, followServer, watchRequests } from './connections.cts';
+import { cut, isDraining, startDrain, stopListening } from './drain.cts';
 import { adopt } from './handover.cts';
 import type { RawHandle } from './internals.cts';
-import { watchListen } from './listen.cts';
+import { type Listener, watchListen } from './listen.cts';
 import { startReports } from './report.cts';
+import { warmUp } from './warmup.cts';
 
 type Received = Parameters<Parameters<typeof open>[0]>[0];
 
@@ -29,32 +30,32 @@ function takeBrief(): WorkerBrief | null {
 
 function start(brief: WorkerBrief): void {
   hideFromChildren();
+  const report = startReports(brief.reportIntervalMs);
   open(
     (message, handle) => {
-      receive(message, handle, brief);
+      receive(message, handle, brief, report);
     },
     () => {
       leave(brief.orphanGraceMs);
     },
   );
-  send({
-    type: 'hello',
-    handover: brief.handover && process.platform !== 'win32',
-    node: process.version,
-  });
+  // Whether hand-over works is known per connection; on Windows it never does.
+  const handover = brief.handover && process.platform !== 'win32';
+  send({ type: 'hello', handover, node: process.version });
   countRequests();
-  const report = startReports(brief.reportIntervalMs);
-  if (brief.requestLimit > 0) {
-    limit.requests = brief.requestLimit;
-    limit.reached = report;
-  }
-  watchListen(
-    brief,
-    (listener) => {
-      followServer(listener.server, listener);
-    },
-    () => undefined,
-  );
+  if (brief.requestLimit > 0) watchRequests(brief.requestLimit, report);
+  watchListen(brief, followServer, (listener) => {
+    if (isDraining()) stopListening(listener.server);
+    else warmUpOnce(listener, brief.warmupPath);
+  });
+}
+
+let warm = false;
+
+function warmUpOnce(listener: Listener, path: string | null): void {
+  if (path === null || warm || listener.scheme === 'tcp') return;
+  warm = true;
+  warmUp(listener, path);
 }
 
 /** The app's own forks and threads inherit `execArgv`: they are not workers. */
@@ -66,12 +67,18 @@ function hideFromChildren(): void {
   }
 }
 
-function receive(message: Received, handle: RawHandle | undefined, brief: WorkerBrief): void {
+function receive(
+  message: Received,
+  handle: RawHandle | undefined,
+  brief: WorkerBrief,
+  report: () => void,
+): void {
   switch (message.type) {
     case 'drain': {
       const { deadlineMs, longDeadlineMs, handover } = message;
       const order = { deadlineMs, longDeadlineMs, handover: handover && brief.handover };
       startDrain(order, (result) => {
+        report();
         send({ type: 'drained', result });
       });
       break;

@@ -1,27 +1,29 @@
 /**
- * Every client connection of the app's servers, and what runs on each. The counters are kept by two
- * diagnostics channels and the socket's end: an aborted request has no 'finish', but its socket
- * closes, and per-request listeners would cost several times as much.
+ * Every client connection of the app's servers, and what runs on each. HTTP/1 requests are counted by
+ * two diagnostics channels and the end of the socket: an aborted request has no 'finish', but its
+ * socket closes, and a listener on each response would cost several times as much.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { ServerResponse } from 'node:http';
-import type { ServerHttp2Session } from 'node:http2';
-import type { AnyServer, HttpEvent, HttpSocket } from './internals.cts';
+import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { HttpEvent, HttpSocket } from './internals.cts';
 import type { Listener } from './listen.cts';
 
 export interface Connection {
+  /** With TLS the upper one, from the end of the handshake. */
   socket: HttpSocket;
+  /** Null for a connection that the app fed to a server which does not listen itself. */
   readonly listener: Listener | null;
   /** HTTP/1 requests without a finished response. */
   inFlight: number;
-  /** The response that was started last and is not finished. */
+  /** The response that was started last, while it is not finished. */
   response: ServerResponse | null;
-  /** HTTP/1 was spoken on it, or is about to. */
-  http1: boolean;
+  /** HTTP/2, with the streams that are open on it. */
   session: ServerHttp2Session | null;
-  /** Adopted from a sibling, and no request came yet. */
+  readonly streams: Set<ServerHttp2Stream>;
+  /** It came from a sibling, and no request since. */
   adopted: boolean;
-  /** The connection shall end with its next response. */
+  /** It shall end with its next response. */
   lame: boolean;
   /** Its raw handle is on the way to the supervisor. */
   moving: boolean;
@@ -29,21 +31,23 @@ export interface Connection {
 
 export const connections = new Set<Connection>();
 
-export const counters = { requests: 0, inFlight: 0, streams: 0 };
-
-/** What the drain wants to know; set once, so that serving pays one comparison. */
+/** What the drain wants to know. Null while serving, so that a request pays one comparison. */
 export const hooks: {
   started: ((connection: Connection, previous: ServerResponse | null) => void) | null;
-  finished: ((connection: Connection) => void) | null;
-  closed: ((connection: Connection) => void) | null;
-  opened: ((connection: Connection) => void) | null;
-} = { started: null, finished: null, closed: null, opened: null };
+  finished: (() => void) | null;
+  session: ((session: ServerHttp2Session) => void) | null;
+} = { started: null, finished: null, session: null };
 
-/** Called for each answered request; replaced when there is a limit to watch. */
-export const limit: { requests: number; reached: () => void } = {
-  requests: Infinity,
-  reached: () => undefined,
-};
+/** Requests answered since birth. */
+export function countAnswered(): number {
+  return requests;
+}
+
+/** Calls back once, as soon as so many requests were answered. */
+export function watchRequests(limit: number, reached: () => void): void {
+  requestLimit = limit;
+  limitReached = reached;
+}
 
 /** Starts counting HTTP/1 requests, whatever server they come from. */
 export function countRequests(): void {
@@ -56,25 +60,16 @@ export function countRequests(): void {
 }
 
 /** Follows the connections of a server that listens. */
-export function followServer(server: AnyServer, listener: Listener): void {
-  server.on('connection', (socket) => {
+export function followServer(listener: Listener): void {
+  const { server, scheme } = listener;
+  // First in line: a cleartext HTTP/2 session is born inside the server's own listener.
+  server.prependListener('connection', (socket) => {
     follow(socket as HttpSocket, listener);
   });
-  if (listener.scheme === 'https' || listener.scheme === 'http2') {
-    server.on('secureConnection', (socket: HttpSocket) => {
-      // One connection, two sockets: requests come on the upper one.
-      const connection = connectionOf(socket._parent);
-      if (connection === undefined) return;
-      connection.socket = socket;
-      connection.http1 = socket.parser !== null && socket.parser !== undefined;
-      assign(socket, connection);
-    });
+  if (scheme === 'https' || scheme === 'http2') {
+    server.prependListener('secureConnection', followSecure);
   }
-  if (listener.scheme === 'http2') {
-    server.on('session', (session: ServerHttp2Session) => {
-      followSession(session, listener);
-    });
-  }
+  if (scheme === 'http2') server.on('session', followSession);
 }
 
 /** Puts a private connection (the warm-up's) out of all counts. */
@@ -82,44 +77,57 @@ export function exempt(socket: object): void {
   assign(socket, null);
 }
 
-export function connectionOf(socket: object | null | undefined): Connection | undefined {
-  if (socket === null || socket === undefined) return undefined;
-  const { [CONNECTION]: connection } = socket as Marked;
-  return connection ?? undefined;
+export function connectionOf(socket: object | null): Connection | undefined {
+  return (socket === null ? null : marked(socket)) ?? undefined;
 }
 
-/** An upgraded connection, or one that streams events: it ends when its user goes. */
-export function isLongLived(connection: Connection): boolean {
-  if (connection.listener?.scheme === 'tcp') return true;
-  const { socket, response } = connection;
+/** How many things run on it that end when their user goes: upgraded, streaming events, not HTTP. */
+export function countLongLived(connection: Connection): number {
+  const { listener, socket, response, streams } = connection;
+  if (listener?.scheme === 'tcp') return 1;
   // Node takes the parser off a connection when it gives it to the 'upgrade' listener.
-  if (connection.http1 && socket.parser === null) return true;
-  return response !== null && isEventStream(response);
+  if (socket.parser === null && !socket.destroyed) return 1;
+  if (response !== null) return isEventStream(response) ? 1 : 0;
+  let count = 0;
+  for (const stream of streams) if (isLongStream(stream)) count++;
+  return count;
+}
+
+export function isLongStream(stream: ServerHttp2Stream): boolean {
+  const sent = stream.headersSent ? stream.sentHeaders?.['content-type'] : undefined;
+  return typeof sent === 'string' && EVENT_STREAM.test(sent);
 }
 
 /** Numbers for a report; walks the connections, so it is not for each request. */
 export function measureConnections(): { inFlight: number; longLived: number; open: number } {
   let longLived = 0;
-  let upgraded = 0;
+  let running = 0;
   for (const connection of connections) {
-    if (!isLongLived(connection)) continue;
-    longLived++;
-    if (connection.inFlight === 0) upgraded++;
+    const long = countLongLived(connection);
+    longLived += long;
+    running += Math.max(long, connection.inFlight + connection.streams.size);
   }
-  return {
-    inFlight: counters.inFlight + counters.streams + upgraded,
-    longLived,
-    open: connections.size,
-  };
+  return { inFlight: running, longLived, open: connections.size };
 }
 
 // --- internal ---
 
 const CONNECTION = Symbol('cofferdam.connection');
 
+const EVENT_STREAM = /^\s*text\/event-stream/i;
+const EVENT_STREAM_HEADER = /\r\ncontent-type:\s*text\/event-stream/i;
+
 interface Marked {
   /** null: not to be counted. */
   [CONNECTION]?: Connection | null;
+}
+
+let requests = 0;
+let requestLimit = Infinity;
+let limitReached: () => void = () => undefined;
+
+function marked(socket: object): Connection | null | undefined {
+  return (socket as Marked)[CONNECTION];
 }
 
 function assign(socket: object, connection: Connection | null): void {
@@ -127,15 +135,15 @@ function assign(socket: object, connection: Connection | null): void {
 }
 
 function follow(socket: HttpSocket, listener: Listener | null): Connection | null {
-  const known = (socket as Marked)[CONNECTION];
+  const known = marked(socket);
   if (known !== undefined) return known;
   const connection: Connection = {
     socket,
     listener,
     inFlight: 0,
     response: null,
-    http1: socket.parser !== null && socket.parser !== undefined,
     session: null,
+    streams: new Set(),
     adopted: false,
     lame: false,
     moving: false,
@@ -145,24 +153,43 @@ function follow(socket: HttpSocket, listener: Listener | null): Connection | nul
   socket.once('close', () => {
     closed(connection);
   });
-  hooks.opened?.(connection);
   return connection;
 }
 
+/** One connection, two sockets: requests come on the upper one. */
+function followSecure(socket: HttpSocket): void {
+  const connection = marked(socket._parent ?? socket);
+  if (connection === undefined) return;
+  if (connection !== null) connection.socket = socket;
+  assign(socket, connection);
+}
+
+function followSession(session: ServerHttp2Session): void {
+  // The session's socket is a proxy that reads through to the real one.
+  const connection = marked(session.socket);
+  if (connection === undefined || connection === null) return;
+  connection.session = session;
+  session.on('stream', (stream) => {
+    connection.streams.add(stream);
+    stream.once('close', () => {
+      connection.streams.delete(stream);
+      answered(1);
+    });
+  });
+  hooks.session?.(session);
+}
+
 function closed(connection: Connection): void {
-  connections.delete(connection);
-  if (connection.inFlight > 0) {
-    counters.inFlight -= connection.inFlight;
-    answered(connection.inFlight);
-    connection.inFlight = 0;
-  }
+  if (!connections.delete(connection)) return;
+  const { inFlight } = connection;
+  connection.inFlight = 0;
   connection.response = null;
-  hooks.closed?.(connection);
+  if (inFlight > 0) answered(inFlight);
+  hooks.finished?.();
 }
 
 function started({ response, socket, server }: HttpEvent): void {
-  // Sockets of servers that never listened (an app may feed one itself) are met here first.
-  const connection = (socket as Marked)[CONNECTION] ?? follow(socket, null);
+  const connection = marked(socket) ?? followFed(socket);
   if (connection === null) return;
   if (connection.adopted) {
     connection.adopted = false;
@@ -170,48 +197,35 @@ function started({ response, socket, server }: HttpEvent): void {
     socket.setTimeout(server.timeout ?? 0);
   }
   connection.inFlight++;
-  counters.inFlight++;
   const previous = connection.response;
   connection.response = response;
   if (hooks.started !== null) hooks.started(connection, previous);
 }
 
+/** Sockets that an app feeds to a server by itself are met at their first request. */
+function followFed(socket: HttpSocket): Connection | null {
+  return marked(socket) === null ? null : follow(socket, null);
+}
+
 function finished({ response, socket }: HttpEvent): void {
-  const connection = (socket as Marked)[CONNECTION];
+  const connection = marked(socket);
   if (connection === undefined || connection === null || connection.inFlight === 0) return;
   connection.inFlight--;
-  counters.inFlight--;
-  answered(1);
   if (connection.response === response) connection.response = null;
-  if (hooks.finished !== null) hooks.finished(connection);
+  answered(1);
+  if (hooks.finished !== null) hooks.finished();
 }
 
 function answered(count: number): void {
-  counters.requests += count;
-  if (counters.requests >= limit.requests) {
-    limit.requests = Infinity;
-    limit.reached();
-  }
-}
-
-function followSession(session: ServerHttp2Session, listener: Listener): void {
-  // The session's socket is a proxy that reads through to the real one.
-  const connection = connectionOf(session.socket) ?? null;
-  if (connection !== null) connection.session = session;
-  session.on('stream', (stream) => {
-    counters.streams++;
-    stream.once('close', () => {
-      counters.streams--;
-      answered(1);
-    });
-  });
-  if (connection !== null) hooks.opened?.(connection);
-  void listener;
+  requests += count;
+  if (requests < requestLimit) return;
+  requestLimit = Infinity;
+  limitReached();
 }
 
 function isEventStream(response: ServerResponse): boolean {
   if (!response.headersSent) return false;
   // Headers given to writeHead() are only in the text that was sent.
-  const text = (response as ServerResponse & { _header?: string | null })._header ?? '';
-  return /\r\ncontent-type:\s*text\/event-stream/i.test(text);
+  const { _header: text } = response as ServerResponse & { readonly _header?: string | null };
+  return typeof text === 'string' && EVENT_STREAM_HEADER.test(text);
 }

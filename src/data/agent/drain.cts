@@ -2,25 +2,22 @@
  * How a worker lets go. Sockets stop listening at the `net` level (`http.Server.close()` would kill
  * idle connections that have a request on its way). Idle plain HTTP/1.1 connections go to a sibling;
  * busy ones follow when they turn idle. What cannot be moved becomes a lame duck: its next response
- * says `Connection: close`. An idle lame duck is never closed by us before the deadline: its
- * keep-alive timeout, which the client knows, ends it, so no request can cross with the close.
+ * says `Connection: close`. An idle lame duck is not closed by us before the deadline: its keep-alive
+ * timeout, which its client knows, ends it, so that no request can cross with the close.
  */
 import type { ServerResponse } from 'node:http';
 import { Server } from 'node:net';
 import type { DrainResult } from '../../protocol.ts' with { 'resolution-mode': 'import' };
-import { type Connection, connections, hooks, isLongLived } from './connections.cts';
+import {
+  type Connection,
+  connections,
+  countLongLived,
+  hooks,
+  isLongStream,
+} from './connections.cts';
 import { findIdle, handOver, isMovableKind } from './handover.cts';
 import { endSession } from './http2.cts';
 import { listeners } from './listen.cts';
-
-/** A connection turns idle without an event when a late request body ends: look this often. */
-const SWEEP_INTERVAL_MS = 50;
-
-/** Share of the deadline after which a movable connection that is never idle is asked to close. */
-const PATIENCE = 0.5;
-
-/** Between our FIN and the close of a connection that is cut. */
-const CUT_GRACE_MS = 200;
 
 export interface DrainOrder {
   readonly deadlineMs: number;
@@ -33,28 +30,43 @@ export function isDraining(): boolean {
   return drain !== null;
 }
 
-/** Starts to let go; `drained` is called once, when no connection is left. */
+/**
+ * Starts to let go; `drained` is called once, when no connection is left. A second order (the
+ * supervisor died during the first) replaces `drained` and can only forbid the hand-over.
+ */
 export function startDrain(order: DrainOrder, drained: (result: DrainResult) => void): void {
-  if (drain !== null) return;
-  const { deadlineMs, longDeadlineMs } = order;
+  const { deadlineMs, longDeadlineMs, handover } = order;
+  if (drain !== null) {
+    drain.drained = drained;
+    drain.handover &&= handover;
+    if (drain.done) drained(drain.result);
+    return;
+  }
   drain = {
-    handover: order.handover,
+    handover,
+    moving: 0,
     impatientAt: Date.now() + deadlineMs * PATIENCE,
     result: { moved: 0, refusedStreams: 0, cutRequests: 0, cutLongLived: 0 },
     drained,
-    // Holds the process until the last handle is sent, too.
+    done: false,
+    // Keeps the process until the last handle is sent, too.
     timer: setInterval(sweep, SWEEP_INTERVAL_MS),
     sweepQueued: false,
   };
-  hooks.started = onStarted;
+  hooks.started = markNewest;
   hooks.finished = sweepSoon;
-  hooks.closed = sweepSoon;
-  hooks.opened = onOpened;
-  // The app's long-lived connections are its own business: it is told before anything happens.
-  process.emit('cofferdam:drain' as 'SIGTERM', { deadlineMs, longDeadlineMs } as never);
-  for (const { server } of listeners.values()) Server.prototype.close.call(server);
-  for (const connection of connections) onOpened(connection);
+  hooks.session = endSession;
+  // Long-lived connections are the app's own business: it is told before anything happens.
+  const emit = process.emit.bind(process) as (event: string, details: object) => boolean;
+  emit('cofferdam:drain', { deadlineMs, longDeadlineMs });
+  for (const { server } of listeners.values()) stopListening(server);
+  for (const { session } of connections) if (session !== null) endSession(session);
   sweep();
+}
+
+/** Stops accepting, and leaves every connection as it is. */
+export function stopListening(server: Server): void {
+  Server.prototype.close.call(server);
 }
 
 /** Ends what is left: everything that is not long-lived, or all. */
@@ -62,21 +74,41 @@ export function cut(scope: 'requests' | 'all'): void {
   if (drain === null) return;
   drain.handover = false;
   for (const connection of connections) {
-    const long = isLongLived(connection);
-    if (long && scope === 'requests') continue;
-    if (long) drain.result.cutLongLived++;
-    else drain.result.cutRequests += connection.inFlight;
-    cutConnection(connection);
+    if (connection.session !== null) cutSession(connection, scope, drain.result);
+    else cutSocket(connection, scope, drain.result);
   }
 }
 
 // --- internal ---
 
+/** A connection turns idle without an event when a late request body ends: look this often. */
+const SWEEP_INTERVAL_MS = 50;
+
+/** Share of the deadline after which a movable connection that is never idle is asked to close. */
+const PATIENCE = 0.5;
+
+/**
+ * Node sends one handle at a time and a connection on its way is not served: with more at once
+ * the clients at the end of the queue would feel it (32 take about 10 ms).
+ */
+const MOVES_AT_ONCE = 32;
+
+/** Between our FIN and the close of a connection that is cut. */
+const CUT_GRACE_MS = 200;
+
+/** HTTP/2's code for "it was not your fault, and it may have been processed". */
+const INTERNAL_ERROR = 2;
+
+type Tally = { -readonly [K in keyof DrainResult]: DrainResult[K] };
+
 interface Drain {
   handover: boolean;
+  /** Handles on their way. */
+  moving: number;
   readonly impatientAt: number;
-  readonly result: { -readonly [K in keyof DrainResult]: DrainResult[K] };
-  readonly drained: (result: DrainResult) => void;
+  readonly result: Tally;
+  drained: (result: DrainResult) => void;
+  done: boolean;
   readonly timer: NodeJS.Timeout;
   sweepQueued: boolean;
 }
@@ -93,38 +125,34 @@ function sweepSoon(): void {
 }
 
 function sweep(): void {
-  if (drain === null) return;
+  if (drain === null || drain.done) return;
+  if (drain.handover) for (const { server } of listeners.values()) moveIdle(server, drain);
   const impatient = Date.now() >= drain.impatientAt;
-  if (drain.handover) for (const { server } of listeners.values()) moveIdle(server);
   for (const connection of connections) {
-    if (!connection.lame && !connection.moving && (impatient || !canMove(connection))) {
-      makeLame(connection);
-    }
+    if (connection.lame || connection.moving) continue;
+    if (impatient || !drain.handover || !isMovableKind(connection)) makeLame(connection);
   }
   if (connections.size > 0) return;
+  drain.done = true;
   clearInterval(drain.timer);
-  const { drained, result } = drain;
-  drain = { ...drain, drained: () => undefined };
-  drained(result);
+  drain.drained(drain.result);
 }
 
-function moveIdle(server: Parameters<typeof findIdle>[0]): void {
+function moveIdle(server: Parameters<typeof findIdle>[0], drain: Drain): void {
+  if (drain.moving >= MOVES_AT_ONCE) return;
   const isIdle = findIdle(server);
-  if (isIdle === null) return;
   for (const connection of connections) {
-    if (connection.listener?.server !== server || connection.lame || !isIdle(connection)) continue;
+    if (drain.moving >= MOVES_AT_ONCE) return;
+    if (connection.listener?.server !== server || !isIdle(connection)) continue;
+    drain.moving++;
     handOver(connection, (moved) => {
-      if (drain === null) return;
+      drain.moving--;
       if (moved) drain.result.moved++;
-      // The supervisor cannot take it: it will not take the others either.
+      // The supervisor cannot take this one: it would not take the others either.
       else drain.handover = false;
       sweepSoon();
     });
   }
-}
-
-function canMove(connection: Connection): boolean {
-  return drain?.handover === true && isMovableKind(connection);
 }
 
 function makeLame(connection: Connection): void {
@@ -133,23 +161,37 @@ function makeLame(connection: Connection): void {
   if (response !== null && !response.headersSent) response.shouldKeepAlive = false;
 }
 
-function onOpened(connection: Connection): void {
-  if (connection.session !== null) endSession(connection.session);
-}
-
-/** A request on a lame connection is its last one; with pipelining, the last that has come. */
-function onStarted(connection: Connection, previous: ServerResponse | null): void {
+/** On a lame connection the newest response is the last: pipelined ones before it must go out. */
+function markNewest(connection: Connection, previous: ServerResponse | null): void {
   const { lame, response } = connection;
-  if (!lame || response === null) return;
-  if (previous !== null && !previous.headersSent && response.shouldKeepAlive) {
-    previous.shouldKeepAlive = true;
-  }
+  if (!lame || response === null || !response.shouldKeepAlive) return;
+  if (previous !== null && !previous.headersSent) previous.shouldKeepAlive = true;
   response.shouldKeepAlive = false;
 }
 
-function cutConnection(connection: Connection): void {
-  const { session, socket } = connection;
-  if (session !== null) session.destroy();
-  else socket.end();
+function cutSocket(connection: Connection, scope: 'requests' | 'all', tally: Tally): void {
+  const { socket, response, inFlight } = connection;
+  const long = countLongLived(connection);
+  if (long > 0 && scope === 'requests') return;
+  if (long > 0) tally.cutLongLived += long;
+  else tally.cutRequests += inFlight;
+  // An event stream gets the end of its last chunk, everything else a plain FIN.
+  if (long > 0 && response !== null) response.end();
+  socket.end();
   setTimeout(() => socket.destroy(), CUT_GRACE_MS);
+}
+
+function cutSession(connection: Connection, scope: 'requests' | 'all', tally: Tally): void {
+  let left = 0;
+  for (const stream of connection.streams) {
+    const long = isLongStream(stream);
+    if (long && scope === 'requests') {
+      left++;
+      continue;
+    }
+    if (long) tally.cutLongLived++;
+    else tally.cutRequests++;
+    stream.close(INTERNAL_ERROR);
+  }
+  if (left === 0) setTimeout(() => connection.session?.destroy(), CUT_GRACE_MS);
 }

@@ -8,7 +8,7 @@ import type { ListenKey } from '../../protocol.ts' with { 'resolution-mode': 'im
 import { sendHandle } from './channel.cts';
 import { type Connection, connectionOf } from './connections.cts';
 import { type AnyServer, findQuietSockets, type RawHandle } from './internals.cts';
-import { listeners } from './listen.cts';
+import { type Listener, listeners } from './listen.cts';
 
 /** Whether a connection is of a kind that can be moved once it is idle. */
 export function isMovableKind(connection: Connection): boolean {
@@ -22,35 +22,29 @@ export function isMovableKind(connection: Connection): boolean {
 }
 
 /**
- * The idle ones among sockets of a server: nothing half read, nothing unanswered, nothing unsent.
- * Call it once for many; it asks Node for the list of quiet connections.
+ * Tells the idle connections of a server: nothing half read, unanswered or unsent. Ask once for
+ * many, and at once: it holds for this turn of the event loop only.
  */
-export function findIdle(server: AnyServer): ((connection: Connection) => boolean) | null {
+export function findIdle(server: AnyServer): (connection: Connection) => boolean {
   const quiet = findQuietSockets(server);
-  if (quiet === null) return null;
+  if (quiet === null) return () => false;
   return (connection) => isIdle(connection, quiet);
 }
 
 /** Gives an idle connection to the supervisor. `settled(false)`: it is ours again, as before. */
 export function handOver(connection: Connection, settled: (moved: boolean) => void): void {
   const { socket, listener } = connection;
-  const { _handle: handle, parser } = socket;
-  if (listener === null || handle === null || parser === null || parser === undefined) return;
   const timeoutMs = socket.timeout ?? 0;
+  const handle = holdStill(connection);
   connection.moving = true;
-  socket.setTimeout(0);
-  parser.unconsume();
-  parser._consumed = false;
-  handle.reading = false;
-  handle.readStop();
-  const message = { type: 'connection', key: listener.key, id: nextId++ } as const;
+  const message = { type: 'connection', key: listener?.key ?? '', id: nextId++ } as const;
   sendHandle(message, handle, (taken) => {
     connection.moving = false;
     if (taken) {
       // Closes our descriptor without a FIN: others hold the connection open.
       socket.destroy();
     } else if (!socket.destroyed) {
-      // From here the socket's stream feeds the parser; that is slower, and just as right.
+      // From here the socket's own stream feeds the parser; that is slower, and just as right.
       socket.setTimeout(timeoutMs);
       handle.reading = true;
       handle.readStart();
@@ -62,27 +56,11 @@ export function handOver(connection: Connection, settled: (moved: boolean) => vo
 /** Takes a sibling's connection in. False: it was not taken, and the local copy is closed. */
 export function adopt(key: ListenKey, handle: RawHandle): boolean {
   const listener = listeners.get(key);
-  const server = listener?.server;
-  const listening = server?._handle;
-  const full =
-    typeof server?.maxConnections === 'number' && server._connections >= server.maxConnections;
-  if (listener?.scheme !== 'http' || !listening?.onconnection || server === undefined || full) {
+  if (listener === undefined || listener.scheme !== 'http' || !hasRoom(listener)) {
     handle.close();
     return false;
   }
-  const arrived = { socket: null as Socket | null };
-  const notice = (socket: Socket) => {
-    arrived.socket = socket;
-  };
-  server.once('connection', notice);
-  listening.onconnection(0, handle);
-  server.off('connection', notice);
-  const connection = connectionOf(arrived.socket);
-  // Refused by the server's own rules (a block list): closed, as it would have been on arrival.
-  if (connection === undefined) return true;
-  connection.adopted = true;
-  const { socket } = connection;
-  if (server.keepAliveTimeout !== undefined) socket.setTimeout(server.keepAliveTimeout);
+  takeIn(listener, handle);
   return true;
 }
 
@@ -93,10 +71,44 @@ let nextId = 1;
 function isIdle(connection: Connection, quiet: Set<Socket>): boolean {
   const { socket, inFlight, moving } = connection;
   if (inFlight > 0 || moving || socket.destroyed || !isMovableKind(connection)) return false;
-  // On a connection that sent nothing yet the parser waits for its first message.
+  // On a connection that sent nothing yet, the parser waits for its first message.
   if (!quiet.has(socket) && socket.bytesRead > 0) return false;
   if (socket._httpMessage !== null && socket._httpMessage !== undefined) return false;
-  // A client that has closed its half waits for nothing, or for an end of ours.
   if (socket.readableEnded || !socket.writable) return false;
   return socket.writableLength === 0 && (socket._handle?.writeQueueSize ?? 0) === 0;
+}
+
+/** Takes the handle from the parser and stops reading: nothing more is read by this process. */
+function holdStill({ socket }: Connection): RawHandle {
+  const { _handle: handle, parser } = socket;
+  if (handle === null || !parser) throw new Error('only a movable connection can be held');
+  socket.setTimeout(0);
+  parser.unconsume();
+  parser._consumed = false;
+  handle.reading = false;
+  handle.readStop();
+  return handle;
+}
+
+function hasRoom({ server }: Listener): boolean {
+  // Node would accept and close what is above the limit.
+  const { _handle: handle, maxConnections: max, _connections: open } = server;
+  return handle?.onconnection !== undefined && (typeof max !== 'number' || open < max);
+}
+
+/** Hands a connected handle to a listening server as if it had been accepted there. */
+function takeIn({ server }: Listener, handle: RawHandle): void {
+  let arrived: Socket | null = null;
+  const notice = (socket: Socket) => {
+    arrived = socket;
+  };
+  server.once('connection', notice);
+  server._handle?.onconnection?.(0, handle);
+  server.off('connection', notice);
+  const connection = connectionOf(arrived);
+  // Turned away by a rule of the server (a block list), as it would have been on arrival.
+  if (connection === undefined) return;
+  connection.adopted = true;
+  // Node arms the keep-alive timeout after a response, and for this server there was none.
+  connection.socket.setTimeout(server.keepAliveTimeout ?? 0);
 }

@@ -7,7 +7,7 @@
  * change an object that belongs to the user, lose its backlog, and `server.address()` of a pipe.
  */
 import { subscribe } from 'node:diagnostics_channel';
-import { lookup } from 'node:dns';
+import type * as Dns from 'node:dns';
 import { linkSync, lstatSync, unlinkSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -93,6 +93,10 @@ interface Moves {
 }
 
 const pending = new WeakMap<AnyServer, Asked>();
+const restore = new WeakMap<AnyServer, () => void>();
+
+/** Node's address type of a unix socket. */
+const PATH = -1;
 
 /** `sun_path` holds 108 bytes, the last of which is a zero. */
 const SOCKET_PATH_BYTES = 107;
@@ -120,30 +124,33 @@ function isTaken(key: ListenKey): boolean {
   return false;
 }
 
+/** Stands in for the one `_listen2` call of the listen that has just begun. */
 function intercept(
   server: AnyServer,
   key: ListenKey,
   inherited: Map<ListenKey, number>,
   moves: Moves,
 ): void {
+  // A listen before this one may have ended (a host name that does not resolve) before it got there.
+  restore.get(server)?.();
   const asked: Asked = { key, inherited: false };
   pending.set(server, asked);
-  if (Object.hasOwn(server, '_listen2') && intercepted.has(server))
-    Reflect.deleteProperty(server, '_listen2');
   const original = server._listen2;
   const own = Object.hasOwn(server, '_listen2');
-  intercepted.add(server);
-  server._listen2 = function listen2(address, port, addressType, backlog, _fd, flags) {
+  restore.set(server, () => {
+    restore.delete(server);
     if (own) server._listen2 = original;
     else Reflect.deleteProperty(server, '_listen2');
-    intercepted.delete(server);
+  });
+  server._listen2 = function listen2(address, port, addressType, backlog, _fd, flags) {
+    restore.get(server)?.();
     const descriptor = inherited.get(key);
     if (descriptor !== undefined) {
       inherited.delete(key);
       asked.inherited = true;
-      if (addressType === -1) restorePath(address);
+      if (addressType === PATH) restorePath(address);
       original.call(server, null, null, null, backlog, descriptor, flags);
-    } else if (addressType === -1) {
+    } else if (addressType === PATH) {
       listenOnPath(server, original, address ?? '', backlog, flags);
     } else {
       const { address: move } = moves;
@@ -152,8 +159,6 @@ function intercept(
     }
   };
 }
-
-const intercepted = new WeakSet<AnyServer>();
 
 interface Target {
   readonly address: string | null;
@@ -176,6 +181,8 @@ function listenOnPort(
   } else if (isIP(host) > 0) {
     original.call(server, host, port, isIP(host), backlog, undefined, flags);
   } else {
+    // Required here, for it is rare: each import is memory of the app.
+    const { lookup } = require('node:dns') as typeof Dns;
     lookup(host, (error, address, family) => {
       if (error !== null) server.emit('error', error);
       else original.call(server, address, port, family, backlog, undefined, flags);
@@ -197,10 +204,10 @@ function listenOnPath(
   const bound = join(dirname(path), `.cofferdam-${process.pid}`);
   const plain = path.startsWith('\0') || Buffer.byteLength(bound) > SOCKET_PATH_BYTES;
   if (plain || exists(path) || exists(bound)) {
-    original.call(server, path, -1, -1, backlog, undefined, flags);
+    original.call(server, path, PATH, PATH, backlog, undefined, flags);
     return;
   }
-  original.call(server, bound, -1, -1, backlog, undefined, flags);
+  original.call(server, bound, PATH, PATH, backlog, undefined, flags);
   if (server._handle === null) return;
   try {
     linkSync(bound, keptPath(path));

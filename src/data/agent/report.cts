@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { send } from './channel.cts';
-import { counters, measureConnections } from './connections.cts';
+import { countAnswered, measureConnections } from './connections.cts';
 
 /** Reports at each interval, without keeping the app alive; returns a function that reports now. */
 export function startReports(intervalMs: number): () => void {
@@ -15,7 +15,7 @@ export function startReports(intervalMs: number): () => void {
     send({
       type: 'report',
       report: {
-        requests: counters.requests,
+        requests: countAnswered(),
         inFlight,
         longLived,
         connections: open,
