@@ -1,0 +1,106 @@
+/** Promise 1: no request is dropped by a recycle, whatever HTTP/1.1 client asks. */
+import { afterEach, describe, expect, test } from 'vitest';
+import { startClients, type ClientKind } from '../support/clients.ts';
+import type { RunningCofferdam } from '../support/cofferdam.ts';
+import { runWrk } from '../support/load-tools.ts';
+import { NASTY_HABITS, startNastyClients } from '../support/nasty-client.ts';
+import { startNginx } from '../support/nginx.ts';
+import {
+  expectCleanRecycles,
+  expectMakeBeforeBreak,
+  expectNothingLost,
+  recycleTimes,
+  RECYCLE_TEST_MS,
+  RECYCLES,
+  servePool,
+} from '../support/recycling.ts';
+import { lacks } from '../support/tools.ts';
+
+let pool: RunningCofferdam | null = null;
+
+afterEach(async () => {
+  await pool?.stop();
+  pool = null;
+});
+
+describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
+  const kinds: readonly ClientKind[] = [
+    'raw',
+    'raw-close',
+    'agent',
+    'agent-close',
+    'undici',
+    'fetch',
+  ];
+  test.each(kinds)('with %s', async (kind) => {
+    pool = await servePool();
+    const clients = startClients(kind, { url: pool.url });
+    const recycles = await recycleTimes(pool);
+    expectNothingLost(await clients.stop());
+    expectCleanRecycles(recycles);
+    expectMakeBeforeBreak(pool.events);
+  });
+
+  test('with keep-alive connections that are handed over, not closed', async () => {
+    pool = await servePool();
+    const clients = startClients('raw', { url: pool.url }, { clients: 32, thinkMs: 20 });
+    const recycles = await recycleTimes(pool);
+    const tally = await clients.stop();
+    expectNothingLost(tally);
+    const moved = recycles.reduce((sum, { moved }) => sum + Number(moved), 0);
+    expect(moved).toBeGreaterThan(RECYCLES);
+    expect(tally.workers.size).toBeGreaterThan(RECYCLES / 2);
+  });
+
+  test('with the plain drain where connections are not handed over', async () => {
+    pool = await servePool(['--no-handover']);
+    const clients = startClients('agent', { url: pool.url });
+    const recycles = await recycleTimes(pool);
+    expectNothingLost(await clients.stop());
+    expectCleanRecycles(recycles);
+    expect(recycles.every(({ moved }) => moved === 0)).toBe(true);
+  });
+
+  test('with a client that does everything that is allowed', async () => {
+    pool = await servePool();
+    const clients = startNastyClients({ url: pool.url }, { clients: NASTY_HABITS.length * 3 });
+    const recycles = await recycleTimes(pool);
+    expectNothingLost(await clients.stop());
+    expectCleanRecycles(recycles);
+  });
+
+  test('with uploads and downloads in flight that outlast a recycle', async () => {
+    pool = await servePool();
+    const paths = ['GET /download?bytes=400000&ms=15', 'POST /upload', 'GET /slow?ms=400'];
+    const clients = startClients(
+      'agent',
+      { url: pool.url },
+      { clients: 24, paths, bodyBytes: 300_000 },
+    );
+    const recycles = await recycleTimes(pool);
+    expectNothingLost(await clients.stop());
+    expectCleanRecycles(recycles);
+  });
+
+  test.skipIf(lacks('wrk')).each([false, true])('with wrk, close: %s', async (close) => {
+    pool = await servePool();
+    const wrk = runWrk({ url: `${pool.url}/?id=1`, seconds: 30, connections: 32, close });
+    const recycles = await recycleTimes(pool);
+    expectNothingLost(await wrk);
+    expectCleanRecycles(recycles);
+  });
+
+  test.skipIf(lacks('nginx'))('behind nginx with upstream keep-alive and POSTs', async () => {
+    pool = await servePool();
+    const nginx = await startNginx(pool.port);
+    try {
+      const clients = startClients('agent', { url: nginx.url }, { clients: 24 });
+      const recycles = await recycleTimes(pool);
+      expectNothingLost(await clients.stop());
+      expect(nginx.errors()).not.toMatch(/upstream/);
+      expectCleanRecycles(recycles);
+    } finally {
+      await nginx.stop();
+    }
+  });
+});
