@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 /** Real processes need the machine for themselves: more at once only makes each of them slow. */
 const REAL_FILES_AT_ONCE = 2;
 
+/** Everything else starts servers and is put under load. */
+const FAST = ['test/{unit,sim,docs}/**/*.test.ts'];
+
 const TEST_TIMEOUT_MS = 30_000;
 
 export default defineConfig({
@@ -17,7 +20,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'fast',
-          include: ['test/{unit,sim,docs}/**/*.test.ts'],
+          include: FAST,
           sequence: { groupOrder: 0 },
         },
       },
@@ -25,7 +28,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'real',
-          include: ['test/{agent,real,support}/**/*.test.ts'],
+          include: ['test/**/*.test.ts'],
+          exclude: [...FAST, '**/node_modules/**'],
           maxWorkers: REAL_FILES_AT_ONCE,
           sequence: { groupOrder: 1 },
         },
