@@ -40,11 +40,12 @@ export function startGuard({
     if (over) return;
     starts += 1;
     const steps = Math.ceil(graceMs / STEP_MS);
-    child = spawn(shell, ['-c', SCRIPT, 'cofferdam-guard', String(steps)], {
+    child = spawn(shell, ['-c', 'eval "$SCRIPT"', 'cofferdam-guard', String(steps)], {
       // Its own session: neither Ctrl-C nor a signal to our process group may reach it.
       detached: true,
       cwd: '/',
-      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+      // The script travels in the environment, so that `ps` shows one readable line.
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', SCRIPT },
       stdio: ['pipe', 'ignore', 'ignore'],
     });
     child.unref();
