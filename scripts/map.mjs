@@ -18,7 +18,7 @@ export function sourceFiles() {
 
 /** First sentence of the comment at the top of a file, or null when there is none. */
 export function summaryOf(source) {
-  const comment = /^\/\*\*([^]*?)\*\//.exec(source)?.[1];
+  const comment = /^(?:#!.*\n)?\/\*\*([^]*?)\*\//.exec(source)?.[1];
   if (comment === undefined) return null;
   const text = comment
     .replaceAll(/^\s*\* ?/gm, '')

@@ -2,7 +2,7 @@
  * The guard: a shell that outlives us for a moment. Nobody can act on a SIGKILL of their own, and a
  * worker whose event loop is blocked never notices that its supervisor is gone. The guard notices
  * (its standard input ends), waits for the healthy ones to leave, and kills the process groups of
- * the rest. A shell, because it costs 0.2 MB where a second Node would cost 10.
+ * the rest. A shell, because it costs 0.1 MB where a second Node would cost 10.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';
@@ -40,11 +40,12 @@ export function startGuard({
     if (over) return;
     starts += 1;
     const steps = Math.ceil(graceMs / STEP_MS);
-    child = spawn(shell, ['-c', SCRIPT, 'cofferdam-guard', String(steps)], {
+    child = spawn(shell, ['-c', 'eval "$SCRIPT"', 'cofferdam-guard', String(steps)], {
       // Its own session: neither Ctrl-C nor a signal to our process group may reach it.
       detached: true,
       cwd: '/',
-      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+      // The script travels in the environment, so that `ps` shows one readable line.
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', SCRIPT },
       stdio: ['pipe', 'ignore', 'ignore'],
     });
     child.unref();

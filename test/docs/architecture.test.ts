@@ -116,12 +116,13 @@ describe('house rules', () => {
     expect(long).toEqual([]);
   });
 
-  test(`lines have at most ${COLUMNS_MAX} columns`, () => {
+  test(`comments have at most ${COLUMNS_MAX} columns (oxfmt sees to the code)`, () => {
+    const isWide = (line: string) => /^\s*(\/?\*|\/\/)/.test(line) && line.length > COLUMNS_MAX;
     const wide = files.flatMap((file) =>
       sources
         .get(file)!
         .split('\n')
-        .flatMap((line, index) => ([...line].length > COLUMNS_MAX ? [`${file}:${index + 1}`] : [])),
+        .flatMap((line, index) => (isWide(line) ? [`${file}:${index + 1}`] : [])),
     );
     expect(wide).toEqual([]);
   });
