@@ -9,7 +9,9 @@
 
 export const MESSAGE_COMMAND = 'NODE_COFFERDAM';
 
-/** Name of the environment variable that carries {@link WorkerBrief}; the agent removes it at once. */
+/**
+ * Name of the environment variable that carries {@link WorkerBrief}; the agent removes it at once.
+ */
 export const BRIEF_VARIABLE = 'COFFERDAM_WORKER';
 
 /**
@@ -26,8 +28,8 @@ export interface WorkerBrief {
   /** Listening sockets that the worker inherits, by the address it will ask for. */
   readonly listeners: readonly { readonly key: ListenKey; readonly fd: number }[];
   /**
-   * Set when the user named an address: the app's first TCP listen is moved there, whatever it asked
-   * for. `key` of such a listen is still the one that the app asked for.
+   * Set when the user named an address: the app's first TCP listen is moved there, whatever it
+   * asked for. `key` of such a listen is still the one that the app asked for.
    */
   readonly address: { readonly port: number | null; readonly host: string | null } | null;
   /** Milliseconds between two reports. */

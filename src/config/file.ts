@@ -20,7 +20,8 @@ export interface ConfigFile {
 
 /**
  * Reads `asked`, or what is found in `cwd` (never above it). Null when there is none. Throws
- * COF_CONFIG_NOT_FOUND, COF_CONFIG_UNREADABLE, COF_CONFIG_SYNTAX with line and column, COF_CONFLICT.
+ * COF_CONFIG_NOT_FOUND, COF_CONFIG_UNREADABLE, COF_CONFIG_SYNTAX with line and column,
+ * COF_CONFLICT.
  */
 export async function readConfigFile(
   asked: string | null,

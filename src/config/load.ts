@@ -1,4 +1,7 @@
-/** Merges flags, environment, file and defaults into the settings, and remembers where each came from. */
+/**
+ * Merges flags, environment, file and defaults into the settings, and remembers where each came
+ * from.
+ */
 import { dirname, resolve } from 'node:path';
 import { CofferdamError } from '../errors.ts';
 import { readEnvironment } from './environment.ts';

@@ -53,7 +53,9 @@ export function formatBytesExactly(bytes: number): string {
   return `${amount}${BINARY_UNITS[unit]}`;
 }
 
-/** `500ms`, `30s`, `1.5s`, `1h30m`, `2d` → milliseconds; the unit is mandatory, the largest first. */
+/**
+ * `500ms`, `30s`, `1.5s`, `1h30m`, `2d` → milliseconds; the unit is mandatory, the largest first.
+ */
 export function parseDuration(text: string): number | null {
   const parts = [...text.trim().matchAll(/(\d{1,12}(?:\.\d{1,6})?)(ms|[dhms])/g)];
   if (parts.length === 0 || parts.map((part) => part[0]).join('') !== text.trim()) return null;

@@ -19,7 +19,10 @@ import {
 import type { Policy } from './types.ts';
 import { ageOf, isSilent, type Worker } from './worker.ts';
 
-/** Recycles that may run at once: each needs a place in the gate and, make-before-break, in the surge. */
+/**
+ * Recycles that may run at once: each needs a place in the gate and, make-before-break, in the
+ * surge.
+ */
 export function concurrencyOf({ gate, surge }: Policy): number {
   return surge > 0 ? Math.min(gate, surge) : gate;
 }

@@ -4,8 +4,8 @@ import { changeSlot, countRecycle, slotOf, spawn, tell, workersIn, type Turn } f
 import { isSilent, type Worker } from './worker.ts';
 
 /**
- * Slots that boot at once before they served for the first time. Two keep a core busy while the other
- * one waits for its disk or database; more would starve the workers that serve already.
+ * Slots that boot at once before they served for the first time. Two keep a core busy while the
+ * other one waits for its disk or database; more would starve the workers that serve already.
  */
 export const FIRST_BOOTS_AT_ONCE = 2;
 

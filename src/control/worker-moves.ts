@@ -1,4 +1,6 @@
-/** The moves of a worker's life: what one event does in one state. Which move when: worker-state. */
+/**
+ * The moves of a worker's life: what one event does in one state. Which move when: worker-state.
+ */
 import { countStrikes, memoryLimitsOf } from './recycling.ts';
 import type { Effect, Policy } from './types.ts';
 import type { Life, Worker, WorkerEvent, WorkerEventName, WorkerIn } from './worker.ts';

@@ -27,7 +27,10 @@ const CLIENTS_MAX = 32;
 /** A client that does not read its events is dropped at this backlog. */
 const EVENT_BACKLOG_BYTES_MAX = 256 * 1024;
 
-/** Rejects with COF_ALREADY_RUNNING when another supervisor answers there; a stale file is replaced. */
+/**
+ * Rejects with COF_ALREADY_RUNNING when another supervisor answers there; a stale file is
+ * replaced.
+ */
 export async function openControlSocket(
   path: string,
   handler: ControlHandler,

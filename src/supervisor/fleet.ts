@@ -220,7 +220,8 @@ function listenFailed(
   message: Extract<WorkerMessage, { type: 'listen_failed' }>,
 ): void {
   to.member.listenFailure = message.message;
-  // It was born before we knew of that socket, which a sibling bound meanwhile: our fault, not the app's.
+  // It was born before we knew of that socket, which a sibling bound meanwhile: our fault, not the
+  // app's.
   if (message.code === 'EADDRINUSE' && to.options.listeners.has(message.key)) {
     to.options.emit({
       type: 'boot_failed',

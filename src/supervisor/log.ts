@@ -7,7 +7,9 @@ import { formatBytes, formatDuration } from '../config/units.ts';
 
 export type Level = 'info' | 'warn' | 'error';
 
-/** `…Ms` fields are milliseconds and `…Bytes` fields bytes: `pretty` prints them with their unit. */
+/**
+ * `…Ms` fields are milliseconds and `…Bytes` fields bytes: `pretty` prints them with their unit.
+ */
 export type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
 export interface Log {

@@ -1,6 +1,6 @@
 /**
- * The one loop: signals, messages, exits, timers and samples only enqueue; a turn lets control decide
- * on everything that is queued, with one `now`, and then performs the effects.
+ * The one loop: signals, messages, exits, timers and samples only enqueue; a turn lets control
+ * decide on everything that is queued, with one `now`, and then performs the effects.
  */
 import { createPool, nextDeadline, step, type PoolState } from '../control/pool.ts';
 import type { Effect, Policy, PoolEvent } from '../control/types.ts';

@@ -1,6 +1,7 @@
 /**
- * Hands idle client connections from a worker that drains to a sibling. Our copy of each connection
- * is kept until the sibling says that it has it: should the sibling die before, another one gets it.
+ * Hands idle client connections from a worker that drains to a sibling. Our copy of each
+ * connection is kept until the sibling says that it has it: should the sibling die before, another
+ * one gets it.
  */
 import type { WorkerId } from '../control/types.ts';
 import type { ListenKey, SupervisorMessage } from '../protocol.ts';

@@ -1,6 +1,7 @@
 /**
- * The composition of a running Cofferdam: one pool of workers, its listening sockets, its guard, the
- * control socket and the signals. Everything that happens is enqueued; the loop carries it out.
+ * The composition of a running Cofferdam: one pool of workers, its listening sockets, its guard,
+ * the control socket and the signals. Everything that happens is enqueued; the loop carries it
+ * out.
  */
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';

@@ -1,9 +1,10 @@
 /**
- * How a worker lets go. Sockets stop listening at the `net` level (`http.Server.close()` would kill
- * idle connections that have a request on its way). Idle plain HTTP/1.1 connections go to a sibling;
- * busy ones follow when they turn idle. What cannot be moved becomes a lame duck: its next response
- * says `Connection: close`. An idle lame duck is not closed by us before the deadline: its keep-alive
- * timeout, which its client knows, ends it, so that no request can cross with the close.
+ * How a worker lets go. Sockets stop listening at the `net` level (`http.Server.close()` would
+ * kill idle connections that have a request on its way). Idle plain HTTP/1.1 connections go to a
+ * sibling; busy ones follow when they turn idle. What cannot be moved becomes a lame duck: its
+ * next response says `Connection: close`. An idle lame duck is not closed by us before the
+ * deadline: its keep-alive timeout, which its client knows, ends it, so that no request can cross
+ * with the close.
  */
 import type { ServerResponse } from 'node:http';
 import { Server } from 'node:net';

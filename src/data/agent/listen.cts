@@ -1,10 +1,11 @@
 /**
- * Listening sockets. The first worker binds what the app asks for and gives the supervisor a copy of
- * the handle; later workers listen on an inherited descriptor instead. The app notices nothing.
+ * Listening sockets. The first worker binds what the app asks for and gives the supervisor a copy
+ * of the handle; later workers listen on an inherited descriptor instead. The app notices nothing.
  *
- * `tracing:net.server.listen` tells of each listen before it happens. The descriptor is slipped in at
- * `server._listen2`, on that one server and for that one call: writing `options.fd` instead would
- * change an object that belongs to the user, lose its backlog, and `server.address()` of a pipe.
+ * `tracing:net.server.listen` tells of each listen before it happens. The descriptor is slipped in
+ * at `server._listen2`, on that one server and for that one call: writing `options.fd` instead
+ * would change an object that belongs to the user, lose its backlog, and `server.address()` of a
+ * pipe.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type * as Dns from 'node:dns';
@@ -131,7 +132,8 @@ function intercept(
   inherited: Map<ListenKey, number>,
   moves: Moves,
 ): void {
-  // A listen before this one may have ended (a host name that does not resolve) before it got there.
+  // A listen before this one may have ended (a host name that does not resolve) before it got
+  // there.
   restore.get(server)?.();
   const asked: Asked = { key, inherited: false };
   pending.set(server, asked);
