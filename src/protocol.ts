@@ -60,6 +60,30 @@ export interface WorkerReport {
   readonly eventLoopUtilization: number;
 }
 
+/** How an answer ended: its status class, or its client was gone before. */
+export const ANSWER_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
+
+/** Upper ends of the duration buckets, milliseconds: those that OpenTelemetry advises for HTTP. */
+export const DURATION_BOUNDS_MS = [
+  5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000,
+] as const;
+
+/** What only metrics want to know of a worker. All but the gauges count from its birth. */
+export interface WorkerMeasures {
+  /** In the order of {@link ANSWER_CLASSES}. */
+  readonly answers: readonly number[];
+  /** One count per bound of {@link DURATION_BOUNDS_MS} and one for the rest; none are aborted. */
+  readonly durations: readonly number[];
+  readonly durationSumMs: number;
+  /** Collections of the young generation, and all others. */
+  readonly minorGcMs: number;
+  readonly majorGcMs: number;
+  /** Gauge: memory outside the V8 heap that belongs to its objects. */
+  readonly externalBytes: number;
+  /** Gauge: the longest time since the last report in which the event loop did not turn. */
+  readonly eventLoopLagMs: number;
+}
+
 /** What was done with the connections of a worker that was drained. */
 export interface DrainResult {
   /** Idle keep-alive connections handed to a sibling. */
@@ -94,7 +118,11 @@ export type WorkerMessage =
     }
   /** The warm-up request was answered; `status` is null when it failed. */
   | { readonly type: 'warm'; readonly status: number | null; readonly message: string }
-  | { readonly type: 'report'; readonly report: WorkerReport }
+  | {
+      readonly type: 'report';
+      readonly report: WorkerReport;
+      readonly measures: WorkerMeasures;
+    }
   /** One idle connection, whose raw handle comes along, for a sibling that listens on `key`. */
   | { readonly type: 'connection'; readonly key: ListenKey; readonly id: number }
   /** The sibling took the connection over; the supervisor may close its copy. */

@@ -3,9 +3,11 @@ import { performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { send } from './channel.cts';
 import { countAnswered, measureConnections } from './connections.cts';
+import { takeMeasures, watchProcess } from './measure.cts';
 
 /** Reports at each interval, without keeping the app alive; returns a function that reports now. */
 export function startReports(intervalMs: number): () => void {
+  watchProcess();
   let last = performance.eventLoopUtilization();
   const report = () => {
     const now = performance.eventLoopUtilization();
@@ -22,6 +24,7 @@ export function startReports(intervalMs: number): () => void {
         heapUsedBytes: getHeapStatistics().used_heap_size,
         eventLoopUtilization: utilization,
       },
+      measures: takeMeasures(),
     });
   };
   setInterval(report, intervalMs).unref();
