@@ -273,6 +273,11 @@ export interface WorkerView {
   readonly connections: number;
   readonly memoryBytes: number;
   readonly heapUsedBytes: number;
+  readonly eventLoopUtilization: number;
+  /** Memory when it became ready; null until it was sampled. */
+  readonly floorBytes: number | null;
+  /** Age at which this very worker is replaced; 0 = never. */
+  readonly ageLimitMs: number;
   /** Requests after which this very worker is replaced; 0 = never. */
   readonly requestLimit: number;
 }
