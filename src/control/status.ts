@@ -22,7 +22,7 @@ export interface Status {
   readonly name: string;
   readonly pid: number;
   readonly uptimeMs: number;
-  readonly state: 'starting' | 'running' | 'reloading' | 'stopping';
+  readonly state: 'starting' | 'running' | 'reloading' | 'leaving' | 'stopping';
   /** As a person would type it: `http://0.0.0.0:3000`, `unix:/run/app.sock`. */
   readonly listen: readonly string[];
   readonly budget: { readonly bytes: number; readonly origin: string };

@@ -54,6 +54,7 @@ export function statusOf(sources: StatusSources): Status {
 function stateOf(pool: PoolState): Status['state'] {
   const { type } = pool.phase;
   if (type === 'idle' || type === 'starting') return 'starting';
+  if (type === 'leaving') return 'leaving';
   if (type !== 'running') return 'stopping';
   const outdated = workersOf(pool).some(({ epoch }) => epoch < pool.epoch);
   return outdated ? 'reloading' : 'running';

@@ -44,6 +44,8 @@ export interface Book {
   lastId: WorkerId;
   everReady: boolean;
   stopping: 'graceful' | 'now' | null;
+  /** A graceful stop was announced for then: until it is told, all goes on as before. */
+  leaveAt: number | null;
   stopBy: number;
   ended: boolean;
   crashed: number;
@@ -71,6 +73,7 @@ export function createBook(policy: Policy, latenessMs: number): Book {
     lastId: 0,
     everReady: false,
     stopping: null,
+    leaveAt: null,
     stopBy: Infinity,
     ended: false,
     crashed: 0,
@@ -143,7 +146,7 @@ function ladderMs({ killTimeoutMs }: Policy): number {
 }
 
 function hearReload(book: Book, policy: Policy): void {
-  if (book.stopping !== null) return;
+  if (book.stopping !== null || book.leaveAt !== null) return;
   // What a worker meets later on its way out has the timeouts of the new policy.
   const longerMs = Math.max(0, ladderMs(policy) - ladderMs(book.policy));
   for (const entry of book.live.values()) if (entry.termAt === null) entry.goneBy += longerMs;
@@ -154,6 +157,13 @@ function hearReload(book: Book, policy: Policy): void {
 function hearStop(book: Book, mode: 'graceful' | 'now', now: number): void {
   const { drainTimeoutMs, killTimeoutMs } = book.policy;
   if (book.stopping === 'now' || book.stopping === mode) return;
+  if (mode === 'graceful' && book.policy.shutdownDelayMs > 0 && book.everReady) {
+    if (book.leaveAt !== null) return;
+    book.leaveAt = now + book.policy.shutdownDelayMs;
+    book.stopBy = book.leaveAt + drainTimeoutMs + 2 * killTimeoutMs;
+    book.stopBy += book.slackMs;
+    return;
+  }
   const boundMs = mode === 'now' ? 0 : drainTimeoutMs + 2 * killTimeoutMs;
   book.stopping = mode;
   book.stopBy = Math.min(book.stopBy, now + boundMs + book.slackMs);
