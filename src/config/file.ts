@@ -182,8 +182,7 @@ async function importModule(path: string, shownPath: string): Promise<{ default?
 function explainModuleError(error: unknown, path: string, shownPath: string): [string, string] {
   const problem = error instanceof Error ? error.message : String(error);
   const stack = error instanceof Error ? (error.stack ?? '') : '';
-  const frame = /cofferdam[^\s]*\?read=\d+:(\d+:\d+)|\?read=\d+:(\d+:\d+)/.exec(stack);
-  const place = frame?.[1] ?? frame?.[2];
+  const place = /\?read=\d+:(\d+:\d+)/.exec(stack)?.[1];
   if (place !== undefined) return [`${shownPath}:${place}`, problem];
   // An import() that fails to parse does not say where; Node's own check does, under a caret.
   const check = spawnSync(process.execPath, ['--check', path], { encoding: 'utf8', timeout: 5000 });

@@ -129,7 +129,7 @@ function unknownKey(name: string, where: string, rows: readonly SettingRow[]): C
   const elsewhere = rows.find((row) => row.elsewhere?.includes(kebab))?.key;
   const keys = rows.map(({ key }) => key);
   const guess = keys.find((key) => key === kebab) ?? elsewhere ?? suggest(kebab, keys);
-  const notInFile = SETTINGS.some((row) => row.key === kebab);
+  const notInFile = !keys.includes(kebab) && SETTINGS.some((row) => row.key === kebab);
   const message = notInFile
     ? `${name} cannot be set in a file (${where})`
     : `there is no setting ${JSON.stringify(name)} (${where})`;
