@@ -61,6 +61,8 @@ const FILE_BYTES_MAX = 1024 * 1024;
 /** A module that waits for ever would hold the start, or a reload, for ever. */
 const MODULE_TIMEOUT_MS = 10_000;
 
+let moduleReads = 0;
+
 function findConfigFile(cwd: string): string | null {
   const [first, second] = NAMES.filter((name) => existsSync(resolve(cwd, name)));
   if (first !== undefined && second !== undefined) {
@@ -163,7 +165,8 @@ async function readModule(path: string, shownPath: string): Promise<ConfigFile> 
 
 async function importModule(path: string, shownPath: string): Promise<{ default?: unknown }> {
   // A reload must see the file as it is now, not as it was first imported.
-  const url = `${pathToFileURL(path).href}?read=${Date.now()}`;
+  moduleReads += 1;
+  const url = `${pathToFileURL(path).href}?read=${moduleReads}`;
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
     const late = unreadable(shownPath, 'did not finish loading within 10s');

@@ -149,6 +149,7 @@ describe('suggest', () => {
     expect(suggest('wokers', words)).toBe('workers');
     expect(suggest('MAX-MEMORY', words)).toBe('max-memory');
     expect(suggest('max-reqests', words)).toBe('max-requests');
+    expect(suggest('max-reqsts', words)).toBe('max-requests');
     expect(suggest('zzz', words)).toBeNull();
     expect(suggest('x'.repeat(1000), words)).toBeNull();
   });
