@@ -142,10 +142,12 @@ describe('reload', () => {
 
   it('fails with the mistake of the new file', async () => {
     const message = 'gate must be at least 1, not 0 (cofferdam.toml:3)';
-    const instance = await listenAs('shop', say({ ok: false, code: 'COF_BAD_VALUE', message }));
+    const hint = 'With 0 nothing would ever be replaced.';
+    const refusal = { ok: false, code: 'COF_BAD_VALUE', message, hint };
+    const instance = await listenAs('shop', say(refusal));
     const { code, stderr } = await instance.run('reload');
     expect(code).toBe(2);
-    expect(stderr).toContain(message);
+    expect(stderr).toBe(`cofferdam: ${message}\n  ${hint}  [COF_BAD_VALUE]\n`);
   });
 });
 

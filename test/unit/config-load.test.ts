@@ -181,4 +181,12 @@ describe('one setting alone', () => {
     const flags = parseFlags([]);
     expect(await readSetting({ flags, env: {}, cwd }, 'name')).toBe('shop');
   });
+
+  it('does not need a file when it is given outside of it', async () => {
+    const cwd = folderWith({ 'cofferdam.toml': 'name = = "shop"\n' });
+    const named = parseFlags(['--name', 'other']);
+    expect(await readSetting({ flags: named, env: {}, cwd }, 'name')).toBe('other');
+    const broken = readSetting({ flags: parseFlags([]), env: {}, cwd }, 'name');
+    expect(await failureOf(() => broken)).toContain('cofferdam.toml:1:8');
+  });
 });
