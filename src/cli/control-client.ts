@@ -102,7 +102,9 @@ async function connectTo({ name, paths }: Instance): Promise<Socket> {
     if (socket !== null) return socket;
   }
   throw new CofferdamError('COF_NOT_RUNNING', `no running Cofferdam has the name "${name}"`, {
-    hint: `Start one with \`cofferdam serve\`, or name it with --name (looked at ${paths.join(', ')}).`,
+    hint:
+      'Start one with `cofferdam serve`, or name it with --name ' +
+      `(looked at ${paths.join(', ')}).`,
   });
 }
 
