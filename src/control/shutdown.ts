@@ -37,7 +37,8 @@ export function finishIfEmpty(turn: Turn): void {
 
 function endGracefully(turn: Turn, worker: Worker): void {
   const { drainTimeoutMs: deadlineMs } = turn.pool.policy;
-  if (worker.life.state === 'booting' || isSilent(worker)) {
+  const { state } = worker.life;
+  if (state === 'booting' || state === 'stopping' || isSilent(worker)) {
     dispatch(turn, worker.id, { type: 'terminate' });
     return;
   }

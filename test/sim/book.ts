@@ -25,8 +25,8 @@ export interface Entry {
   /** By then it has to be gone, once it drains or was told to leave. */
   goneBy: number;
   termAt: number | null;
-  /** Of the policy that held when TERM was sent. */
-  killTimeoutMs: number;
+  /** KILL may not come earlier. */
+  killAt: number;
   killed: boolean;
 }
 
@@ -92,7 +92,7 @@ export function createEntry(id: WorkerId, slot: number, generation: number): Ent
     cut: 'none',
     goneBy: Infinity,
     termAt: null,
-    killTimeoutMs: 0,
+    killAt: Infinity,
     killed: false,
   };
 }
@@ -156,6 +156,9 @@ function hearStop(book: Book, mode: 'graceful' | 'now', now: number): void {
   if (book.stopping === 'now' || book.stopping === mode) return;
   const boundMs = mode === 'now' ? 0 : drainTimeoutMs + 2 * killTimeoutMs;
   book.stopping = mode;
+  for (const entry of book.live.values()) {
+    if (entry.termAt !== null) entry.killAt = Math.min(entry.killAt, now + killTimeoutMs);
+  }
   book.stopBy = Math.min(book.stopBy, now + boundMs + book.slackMs);
 }
 
@@ -164,7 +167,7 @@ function hearSuspended(book: Book, gapMs: number): void {
   for (const backoff of book.backoff.values()) backoff.notBefore += gapMs;
   for (const entry of book.live.values()) {
     entry.goneBy += gapMs;
-    if (entry.termAt !== null) entry.termAt += gapMs;
+    entry.killAt += gapMs;
     if (entry.drainedAt !== null) entry.drainedAt += gapMs;
   }
 }

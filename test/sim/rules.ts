@@ -99,7 +99,7 @@ function judgeTerm(book: Book, entry: Entry, now: number): void {
   }
   const { killTimeoutMs } = book.policy;
   entry.termAt = now;
-  entry.killTimeoutMs = killTimeoutMs;
+  entry.killAt = now + killTimeoutMs;
   entry.goneBy = Math.min(entry.goneBy, now + killTimeoutMs + book.slackMs);
 }
 
@@ -109,9 +109,8 @@ function judgeKill(entry: Entry, event: PoolEvent, now: number): void {
   entry.goneBy = now + REAP_MS;
   if (event.type === 'stop' && event.mode === 'now') return;
   rule(entry.termAt !== null, `KILL to worker ${entry.id} without TERM`);
-  // Fractions of a millisecond get lost when a suspension shifts both sides.
-  const earlyMs = entry.termAt + entry.killTimeoutMs - now;
-  rule(earlyMs < 0.001, `KILL to worker ${entry.id} comes ${earlyMs} ms too early`);
+  const earlyMs = entry.killAt - now;
+  rule(earlyMs <= 0, `KILL to worker ${entry.id} comes ${earlyMs} ms too early`);
 }
 
 function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void {
@@ -174,7 +173,10 @@ function judgeBootFailure(
     now,
     kind: 'boot',
     healthySince: serving?.readyAt ?? null,
-    free: event.type === 'boot_failed' && event.retryAtOnce,
+    free:
+      event.type === 'boot_failed' &&
+      event.retryAtOnce &&
+      book.live.get(event.worker)?.slot === slot,
     retryInMs,
   });
 }
