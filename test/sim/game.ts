@@ -21,6 +21,8 @@ export interface Game {
   now: number;
   steps: number;
   outcome: string;
+  /** Kinds of effects and of things told. */
+  readonly seen: Set<string>;
   /** What went in and out, for people who want to know how it came to a foul; null = not kept. */
   readonly history: string[] | null;
 }
@@ -40,6 +42,7 @@ export function createGame(seed: number, perform: Game['perform'], keepHistory: 
     now: 0,
     steps: 0,
     outcome: 'unfinished',
+    seen: new Set(),
     history: keepHistory ? [JSON.stringify(scenario)] : null,
   };
 }
@@ -67,7 +70,10 @@ export function feed(game: Game, event: PoolEvent): void {
     for (const effect of effects) game.history.push(`    ${JSON.stringify(effect)}`);
   }
   game.referee.watch({ event, now: game.now, state, effects, overdue });
-  for (const effect of effects) game.perform(game, effect);
+  for (const effect of effects) {
+    game.seen.add(effect.type === 'tell' ? effect.told.event : effect.type);
+    game.perform(game, effect);
+  }
 }
 
 // --- internal ---
