@@ -37,8 +37,8 @@ export function finishIfEmpty(turn: Turn): void {
 
 function endGracefully(turn: Turn, worker: Worker): void {
   const { drainTimeoutMs: deadlineMs } = turn.pool.policy;
-  const { state } = worker.life;
-  if (state === 'booting' || state === 'stopping' || isSilent(worker)) {
+  // One that boots has nothing to drain: its table makes TERM of it.
+  if (worker.life.state === 'stopping' || isSilent(worker)) {
     dispatch(turn, worker.id, { type: 'terminate' });
     return;
   }
