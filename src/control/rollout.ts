@@ -2,8 +2,7 @@
  * Whose turn it is to be replaced: one gate for all reasons, the most pressing first. There is no
  * queue: who is due is asked anew in each step, so nobody waits twice and nothing has to be undone.
  */
-import { lossOf } from './news.ts';
-import { dispatch } from './news.ts';
+import { dispatch, lossOf } from './news.ts';
 import { dueOf, type Due } from './recycling.ts';
 import { countExtras, leavesOthersServing, retire } from './slots.ts';
 import {
@@ -43,9 +42,17 @@ export function advanceRecycles(turn: Turn): void {
   }
 }
 
-/** Starts the recycles that are due while the gate has room. */
+/**
+ * Starts the recycles that are due while the gate has room. While any slot backs off only urgent ones
+ * start: what keeps one replacement from booting keeps the others too (a bad configuration above
+ * all), and one slot is enough to find out when it is mended.
+ */
 export function startRecycles(turn: Turn): void {
+  const troubled = [...turn.pool.slots.values()].some(
+    ({ restarts }) => restarts.notBefore > turn.now,
+  );
   for (const { worker, due } of listDue(turn)) {
+    if (troubled && !due.urgent) return;
     if (!hasRoom(turn)) {
       if (due.urgent) hurryLingerer(turn);
       return;

@@ -62,7 +62,7 @@ export interface Policy {
 
 export type PoolEvent =
   | { readonly type: 'start' }
-  /** Time passed; the supervisor sends one at least every `TICK_MS`. */
+  /** Time passed: the next deadline of the pool came. */
   | { readonly type: 'tick' }
   | { readonly type: 'spawned'; readonly worker: WorkerId; readonly pid: number }
   /** Listening, and warm if a warm-up was asked for. */

@@ -267,6 +267,15 @@ export const hurryLinger: Handler<WorkerIn<'lingering'>, 'drain'> = (worker, eve
   return become(worker, { life: { ...worker.life, deadline } });
 };
 
+export const hurryKill: Handler<WorkerIn<'stopping'>, 'terminate'> = (
+  worker,
+  _event,
+  { now, policy },
+) => {
+  const deadline = Math.min(worker.life.deadline, now + policy.killTimeoutMs);
+  return become(worker, { life: { state: 'stopping', deadline } });
+};
+
 /** Never longer than the kill timeout, so that a stop ends by drain + 2 × kill timeout. */
 function graceMs(policy: Policy): number {
   return Math.min(CUT_GRACE_MS, policy.killTimeoutMs);
