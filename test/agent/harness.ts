@@ -276,6 +276,12 @@ export async function waitFor(
   });
 }
 
+/** The TCP port of the first listening socket that is kept. */
+export function portOf(harness: Harness): number {
+  for (const { address } of harness.kept.values()) if (address.kind === 'tcp') return address.port;
+  throw new Error('nothing listens on TCP');
+}
+
 // --- internal ---
 
 let built = false;
