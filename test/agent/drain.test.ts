@@ -1,7 +1,6 @@
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Harness, HarnessOptions, Worker } from './harness.ts';
-import { portOf, startHarness } from './harness.ts';
+import { appPath, portOf, startHarness } from './harness.ts';
 import { type Kind, startLoad, type Tally } from './load.ts';
 
 const DRAINS = 20;
@@ -15,7 +14,7 @@ afterEach(async () => {
 
 describe('plain HTTP/1.1', () => {
   test('hand-over loses nothing', async () => {
-    const { tally, moved } = await recycle({ app: app('http.cjs') });
+    const { tally, moved } = await recycle({ app: appPath('http.cjs') });
     expectNothingLost(tally);
     expect(tally.leftOver).toBe(0);
     expect(moved).toBeGreaterThan(DRAINS);
@@ -24,17 +23,13 @@ describe('plain HTTP/1.1', () => {
 
   test('the plain drain loses nothing', async () => {
     const brief = { handover: false };
-    const { tally, moved } = await recycle({ app: app('http.cjs'), brief });
+    const { tally, moved } = await recycle({ app: appPath('http.cjs'), brief });
     expectNothingLost(tally);
     expect(moved).toBe(0);
   }, 120_000);
 });
 
 // --- internal ---
-
-function app(name: string): string {
-  return fileURLToPath(new URL(`../apps/${name}`, import.meta.url));
-}
 
 /** Replaces the only worker again and again, under load. */
 async function recycle(
