@@ -58,7 +58,8 @@ export function createStatusLine() {
         say(fit(statusParts(state), Infinity));
       }
     },
-    clear: clearLine,
+    /** Makes room for what comes next. */
+    end: () => (isTerminal ? clearLine() : say('')),
   };
 }
 

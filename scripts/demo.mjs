@@ -6,14 +6,11 @@
  * Sets itself up on a fresh clone, shows one live line, ends with a summary; Ctrl-C ends it at any
  * moment. Exit code 0 only when not one request failed.
  */
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as screen from './demo-screen.mjs';
+import { startServing } from './demo-server.mjs';
 import { treeOf } from './process-tree.mjs';
 import { build, installPackages, ROOT } from './setup.mjs';
 
@@ -28,10 +25,6 @@ const DEFAULT_SECONDS = 60;
 const LONGEST_SECONDS = 3_600;
 
 const REDRAW_MS = 250;
-const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 20_000;
-/** Enough of the output to see why something went wrong. */
-const LAST_LINES = 15;
 
 await main().catch((error) => {
   screen.say(`\n  ${screen.red('The demo could not run:')} ${error.message}`);
@@ -44,7 +37,12 @@ async function main() {
   const seconds = secondsToRun();
   const interrupted = new AbortController();
   const stopCatching = catchSignals(interrupted);
-  await setUp();
+  try {
+    await setUp();
+  } catch (error) {
+    // Ctrl-C ends npm as well, which is no news.
+    if (!interrupted.signal.aborted) throw error;
+  }
   if (interrupted.signal.aborted) return;
 
   screen.printHeading([
@@ -56,7 +54,11 @@ async function main() {
       `${RATE_PER_SECOND} requests a second for ${seconds} s: pages, JSON, uploads, reports`,
     ],
   ]);
-  const served = await startServing();
+  const served = await startServing('examples/leaky-express/server.js', {
+    workers: WORKERS,
+    'memory-budget': `${BUDGET_MIB}MiB`,
+    'max-memory': `${WORKER_LIMIT_MIB}MiB`,
+  });
   const meter = await startMeter(served);
   try {
     await Promise.race([served.ready, aborted(interrupted.signal)]);
@@ -112,79 +114,6 @@ function isBuilt() {
   return sources.every((file) => statSync(join(ROOT, 'src', file)).mtimeMs <= builtAt);
 }
 
-/** Starts `cofferdam serve`; resolves at once, `ready` does when all workers are. */
-async function startServing() {
-  const port = await freePort();
-  const flags = {
-    workers: WORKERS,
-    'memory-budget': `${BUDGET_MIB}MiB`,
-    'max-memory': `${WORKER_LIMIT_MIB}MiB`,
-    name: `demo-${process.pid}`,
-    host: '127.0.0.1',
-    port,
-    ops: `127.0.0.1:${await freePort()}`,
-    log: 'json',
-  };
-  const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  // In a group of its own: Ctrl-C is for us, and we stop the load before we stop the server.
-  const child = spawn(
-    process.execPath,
-    [join(ROOT, 'dist/cli/main.js'), 'serve', 'examples/leaky-express/server.js', ...args],
-    { cwd: ROOT, detached: true, stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  const killAtExit = () => child.kill('SIGKILL');
-  process.once('exit', killAtExit);
-  const exited = new Promise((resolve) => child.once('exit', resolve));
-  void exited.then(() => process.off('exit', killAtExit));
-
-  const lines = [];
-  const recycles = {};
-  const replacements = [];
-  let setReady;
-  const allReady = new Promise((resolve) => (setReady = resolve));
-  createInterface(child.stderr).on('line', (line) => {
-    lines.push(line);
-    if (lines.length > LAST_LINES) lines.shift();
-    const event = parseEvent(line);
-    if (event?.event === 'all_ready') setReady();
-    if (event?.event !== 'recycled') return;
-    recycles[event.reason] = (recycles[event.reason] ?? 0) + 1;
-    replacements.push(event);
-  });
-  const failed = (why) => Promise.reject(new Error(`${why}\n\n${lines.join('\n')}`));
-  const ready = Promise.race([
-    allReady,
-    exited.then(() => failed('the server ended before it was ready')),
-    sleep(START_TIMEOUT_MS, undefined, { ref: false }).then(() => failed('it did not get ready')),
-  ]);
-  ready.catch(() => {});
-
-  return {
-    url: `http://127.0.0.1:${port}`,
-    pid: child.pid,
-    ready,
-    exited,
-    recycles,
-    replacements,
-    lastLines: () => lines.join('\n'),
-    async stop() {
-      child.kill('SIGTERM');
-      const late = sleep(STOP_TIMEOUT_MS, 'late', { ref: false });
-      if ((await Promise.race([exited, late])) === 'late') child.kill('SIGKILL');
-      await exited;
-    },
-  };
-}
-
-function parseEvent(line) {
-  try {
-    return JSON.parse(line);
-  } catch {
-    // The app's own stderr comes the same way.
-    return null;
-  }
-}
-
 /** Reads the memory of the whole tree, by the same method as the budget itself. */
 async function startMeter(served) {
   const { createTreeMeter } = await import('../dist/metrics/tree.js');
@@ -222,7 +151,7 @@ async function runLoad(seconds, served, meter, interrupted) {
     return await load.stop();
   } finally {
     clearInterval(redraw);
-    line.clear();
+    line.end();
   }
 }
 
@@ -276,7 +205,7 @@ function printSummary(result, served, meter) {
       ? '0'
       : `${times} (${screen.reasons(served.recycles)})${averages(served.replacements)}`,
   );
-  screen.printRow('leaked', `about ${screen.count(leakedMib)} MiB`);
+  screen.printRow('leaked', `about ${screen.count(leakedMib)} MiB, given back by the recycles`);
   if (meter.peakBytes > 0) screen.printRow('peak', screen.bar(meter.peakBytes, BUDGET_MIB * MIB));
   screen.say('');
   if (failed === 0) screen.say(`  ${screen.bold(screen.green('Not one request was lost.'))}\n`);
@@ -293,15 +222,4 @@ function averages(replacements) {
   const ms = replacements.reduce((sum, event) => sum + event.replacedInMs, 0);
   const average = screen.milliseconds(ms / replacements.length);
   return `, ${average} each on average, ${screen.count(moved)} connections handed over`;
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 }
