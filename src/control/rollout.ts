@@ -43,9 +43,9 @@ export function advanceRecycles(turn: Turn): void {
 }
 
 /**
- * Starts the recycles that are due while the gate has room. While any slot backs off only urgent ones
- * start: what keeps one replacement from booting keeps the others too (a bad configuration above
- * all), and one slot is enough to find out when it is mended.
+ * Starts the recycles that are due while the gate has room. While any slot backs off only urgent
+ * ones start: what keeps one replacement from booting keeps the others too (a bad configuration
+ * above all), and one slot is enough to find out when it is mended.
  */
 export function startRecycles(turn: Turn): void {
   const troubled = [...turn.pool.slots.values()].some(

@@ -41,12 +41,12 @@ export async function recycleUnder(
   load: () => Promise<Tally>,
 ): Promise<{ tally: Tally; recycles: LogEvent[] }> {
   const tally = emptyTally();
-  let over = false;
+  const over = new AbortController();
   const loads = (async () => {
-    while (!over) addTally(tally, await load());
+    while (!over.signal.aborted) addTally(tally, await load());
   })();
   const recycles = await recycleTimes(pool);
-  over = true;
+  over.abort();
   await loads;
   return { tally, recycles };
 }

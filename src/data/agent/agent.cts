@@ -1,7 +1,7 @@
 /**
  * The agent: loaded with `--require` before the first line of an unmodified app, in the app's own
- * process. It listens on sockets of the supervisor, counts, and lets go of connections without losing
- * one. Without a brief in the environment (a thread or a child of the app) it does nothing.
+ * process. It listens on sockets of the supervisor, counts, and lets go of connections without
+ * losing one. Without a brief in the environment (a thread or a child of the app) it does nothing.
  */
 import type { BRIEF_VARIABLE, WorkerBrief } from '../../protocol.ts' with {
   'resolution-mode': 'import',

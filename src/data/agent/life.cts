@@ -51,7 +51,7 @@ function receive(
 ): void {
   switch (message.type) {
     case 'drain': {
-      const { deadlineMs, longDeadlineMs, handover = true } = message;
+      const { deadlineMs, longDeadlineMs, handover } = message;
       const order = { deadlineMs, longDeadlineMs, handover: handover && brief.handover };
       startDrain(order, (result) => {
         report();
