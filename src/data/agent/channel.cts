@@ -47,8 +47,6 @@ export function open(
     for (const entry of unsettled.splice(0)) entry.settled(false);
     closed();
   });
-  // An app may let go of a parent that forked it; this channel is not the app's to close.
-  process.disconnect = () => undefined;
   // A 'disconnect' listener makes Node keep the process alive for the channel: take that back, in
   // the counted way, so that the app's own `process.on('message')` works as ever.
   const channel = process.channel as unknown as { unrefCounted?: () => void } | undefined;
