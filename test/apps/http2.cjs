@@ -1,4 +1,4 @@
-// MODE: compat | stream (over TLS, HTTP/1.1 allowed), or clear (h2c).
+// API: compat | stream (over TLS, HTTP/1.1 allowed), or clear (h2c).
 'use strict';
 const { readFileSync } = require('node:fs');
 const http2 = require('node:http2');
@@ -6,7 +6,7 @@ const { join } = require('node:path');
 const { answer } = require('./answer.cjs');
 
 const read = (name) => readFileSync(join(__dirname, name));
-const mode = process.env.MODE ?? 'compat';
+const mode = process.env.API ?? 'compat';
 const options = { key: read('test-only.key'), cert: read('test-only.crt'), allowHTTP1: true };
 const server =
   mode === 'clear'

@@ -3,6 +3,7 @@
  * process. It listens on sockets of the supervisor, counts, and lets go of connections without
  * losing one. Without a brief in the environment (a thread or a child of the app) it does nothing.
  */
+import { realpathSync } from 'node:fs';
 import type { BRIEF_VARIABLE, WorkerBrief } from '../../protocol.ts' with {
   'resolution-mode': 'import',
 };
@@ -26,6 +27,8 @@ function hideFromChildren(): void {
   const { execArgv } = process;
   for (let i = 0; i < execArgv.length; i++) {
     const [flag, path] = [execArgv[i], execArgv[i + 1]];
-    if ((flag === '--require' || flag === '-r') && path === __filename) execArgv.splice(i--, 2);
+    if (flag !== '--require' || path?.endsWith('agent.cjs') !== true) continue;
+    // `__filename` has links resolved (pnpm, npm link), the flag has not.
+    if (realpathSync(path) === __filename) execArgv.splice(i--, 2);
   }
 }
