@@ -19,8 +19,8 @@ export function createPool(policy: Policy): PoolState {
 }
 
 /**
- * Applies one event, then does whatever is due at `now`. Never throws. Effects are to be performed in
- * order. `random` gives numbers in 0..1.
+ * Applies one event, then does whatever is due at `now`. Never throws. Effects are to be performed
+ * in order. `random` gives numbers in 0..1.
  */
 export function step(
   state: PoolState,
@@ -35,7 +35,9 @@ export function step(
   return { state: turn.pool, effects: turn.effects };
 }
 
-/** The earliest time at which a `tick` would do something, or null; the supervisor arms one timer. */
+/**
+ * The earliest time at which a `tick` would do something, or null; the supervisor arms one timer.
+ */
 export function nextDeadline(state: PoolState): number | null {
   let next = Infinity;
   const consider = (at: number | null): void => {
@@ -69,8 +71,8 @@ export function totals(state: PoolState): PoolTotals {
 // --- internal ---
 
 /**
- * Rounds of "reconcile, then deadlines" in one step. A chain of states whose timeouts are all zero is
- * six long; more rounds than that would be a fault, and must not hang the supervisor.
+ * Rounds of "reconcile, then deadlines" in one step. A chain of states whose timeouts are all zero
+ * is six long; more rounds than that would be a fault, and must not hang the supervisor.
  */
 const ROUNDS_MAX = 8;
 

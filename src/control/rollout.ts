@@ -12,16 +12,10 @@ import {
   tell,
   workersIn,
   type Recycle,
-  type Slot,
   type Turn,
 } from './turn.ts';
 import type { Policy } from './types.ts';
 import { ageOf, isSilent, type Worker } from './worker.ts';
-
-/** Recycles that may run at once: each needs a place in the gate and, make-before-break, in the surge. */
-export function concurrencyOf({ gate, surge }: Policy): number {
-  return surge > 0 ? Math.min(gate, surge) : gate;
-}
 
 /** Takes the recycles under way one step further: drain the old one, or call it done. */
 export function advanceRecycles(turn: Turn): void {
@@ -40,9 +34,9 @@ export function advanceRecycles(turn: Turn): void {
 }
 
 /**
- * Starts the recycles that are due while the gate has room. While any slot backs off only urgent ones
- * start: what keeps one replacement from booting keeps the others too (a bad configuration above
- * all), and one slot is enough to find out when it is mended.
+ * Starts the recycles that are due while the gate has room. While any slot backs off only urgent
+ * ones start: what keeps one replacement from booting keeps the others too (a bad configuration
+ * above all), and one slot is enough to find out when it is mended.
  */
 export function startRecycles(turn: Turn): void {
   const troubled = [...turn.pool.slots.values()].some(
@@ -80,6 +74,11 @@ function listDue(turn: Turn): Candidate[] {
     if (worker !== undefined && due !== null) candidates.push({ worker, due });
   }
   return candidates.sort((a, b) => a.due.rank - b.due.rank || a.worker.id - b.worker.id);
+}
+
+/** A recycle needs a place in the gate and, make-before-break, one in the surge. */
+function concurrencyOf({ gate, surge }: Policy): number {
+  return surge > 0 ? Math.min(gate, surge) : gate;
 }
 
 function hasRoom(turn: Turn): boolean {
@@ -125,7 +124,7 @@ function openRecycle(turn: Turn, worker: Worker, due: Due, breakFirst: boolean):
 
 function finishRecycle(
   turn: Turn,
-  slot: Slot['number'],
+  slot: number,
   recycle: Recycle,
   replacedAt: number,
   left: { readonly worker: Worker; readonly at: number },

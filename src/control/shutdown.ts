@@ -42,8 +42,8 @@ function endGracefully(turn: Turn, worker: Worker): void {
     dispatch(turn, worker.id, { type: 'terminate' });
     return;
   }
-  // Long-lived connections get no longer deadline here: an orchestrator kills everything after 30 s,
-  // and a WebSocket cut by us with a close frame is better than one cut by it without.
+  // Long-lived connections get no longer deadline here: an orchestrator kills everything after 30
+  // s, and a WebSocket cut by us with a close frame is better than one cut by it without.
   dispatch(turn, worker.id, { type: 'drain', deadlineMs, longDeadlineMs: deadlineMs });
 }
 

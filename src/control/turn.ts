@@ -29,7 +29,9 @@ export type Phase =
     }
   | { readonly type: 'finished' };
 
-/** A replacement under way: it holds the gate until the old worker is gone and the new one served. */
+/**
+ * A replacement under way: it holds the gate until the old worker is gone and the new one served.
+ */
 export interface Recycle {
   readonly due: Due;
   readonly breakFirst: boolean;

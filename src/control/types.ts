@@ -1,6 +1,6 @@
 /**
- * The language of the control layer: what can happen to a pool (events) and what it wants done about
- * it (effects). All times are milliseconds on one monotonic clock, passed in as `now`.
+ * The language of the control layer: what can happen to a pool (events) and what it wants done
+ * about it (effects). All times are milliseconds on one monotonic clock, passed in as `now`.
  */
 import type { DrainResult, WorkerReport } from '../protocol.ts';
 
@@ -35,7 +35,10 @@ export interface Policy {
   readonly workersMax: number;
   /** Requests after which a worker is replaced; 0 = never. */
   readonly maxRequests: number;
-  /** Share 0..1 by which request and age limits are lowered at random, so that instances do not beat together. */
+  /**
+   * Share 0..1 by which request and age limits are lowered at random, so that instances do not beat
+   * together.
+   */
   readonly jitter: number;
   /** Hard memory limit of a worker, bytes; 0 = none. */
   readonly maxMemoryBytes: number;
@@ -64,14 +67,19 @@ export type PoolEvent =
   | { readonly type: 'spawned'; readonly worker: WorkerId; readonly pid: number }
   /** Listening, and warm if a warm-up was asked for. */
   | { readonly type: 'ready'; readonly worker: WorkerId }
-  /** The worker said why it cannot boot; its process may still live. `retryAtOnce`: our fault, no back-off. */
+  /**
+   * The worker said why it cannot boot; its process may still live. `retryAtOnce`: our fault, no
+   * back-off.
+   */
   | {
       readonly type: 'boot_failed';
       readonly worker: WorkerId;
       readonly message: string;
       readonly retryAtOnce: boolean;
     }
-  /** The process is gone; also sent when it could not be spawned at all (code null, signal null). */
+  /**
+   * The process is gone; also sent when it could not be spawned at all (code null, signal null).
+   */
   | {
       readonly type: 'exited';
       readonly worker: WorkerId;
@@ -117,7 +125,10 @@ export type Effect =
 
 export type Outcome =
   | { readonly type: 'stopped' }
-  /** The graceful stop ran out of time: so many requests and long-lived connections were cut, so many workers killed. */
+  /**
+   * The graceful stop ran out of time: so many requests and long-lived connections were cut, so
+   * many workers killed.
+   */
   | {
       readonly type: 'stopped_late';
       readonly cutRequests: number;
@@ -128,8 +139,8 @@ export type Outcome =
   | { readonly type: 'never_booted'; readonly detail: string };
 
 /**
- * Every decision is told once, with its numbers: as a log line, on the control socket's event stream
- * and on the dashboard. Fields that end in Ms are milliseconds, in Bytes bytes.
+ * Every decision is told once, with its numbers: as a log line, on the control socket's event
+ * stream and on the dashboard. Fields that end in Ms are milliseconds, in Bytes bytes.
  */
 export type Told =
   | {
@@ -241,7 +252,9 @@ export type WorkerStateName =
   | 'killing'
   | 'gone';
 
-/** What the outside may see of a worker: for status, metrics, probes. Times are on control's clock. */
+/**
+ * What the outside may see of a worker: for status, metrics, probes. Times are on control's clock.
+ */
 export interface WorkerView {
   readonly worker: WorkerId;
   readonly slot: number;
@@ -266,7 +279,7 @@ export interface WorkerView {
 
 /** Counters since the start, and two gauges of this moment. */
 export interface PoolTotals {
-  /** Finished replacements by reason. */
+  /** Finished replacements by reason; crashes and boot failures are counted apart. */
   readonly recycles: Readonly<Record<RecycleReason, number>>;
   readonly crashes: number;
   readonly bootFailures: number;

@@ -1,6 +1,6 @@
 /**
- * The life of a worker as a total table: state × event → the worker afterwards and the effects. Every
- * pair has an entry, `ignore` included; a pair without one does not compile.
+ * The life of a worker as a total table: state × event → the worker afterwards and the effects.
+ * Every pair has an entry, `ignore` included; a pair without one does not compile.
  */
 import type { WorkerStateName } from './types.ts';
 import * as move from './worker-moves.ts';

@@ -2,10 +2,16 @@
 import type { DrainResult, WorkerReport } from '../protocol.ts';
 import type { PoolEvent, WorkerId, WorkerStateName, WorkerView } from './types.ts';
 
-/** Where a worker is in its life. A `deadline` is the moment at which this state has lasted too long. */
+/**
+ * Where a worker is in its life. A `deadline` is the moment at which this state has lasted too
+ * long.
+ */
 export type Life =
   | { readonly state: 'booting'; readonly deadline: number }
-  /** `deadline`: without a report until then it is unresponsive; null = not watched, or told already. */
+  /**
+   * `deadline`: without a report until then it is unresponsive; null = not watched, or told
+   * already.
+   */
   | { readonly state: 'ready'; readonly deadline: number | null; readonly silent: boolean }
   /** `cut`: its requests were ended at the deadline; what remains is the grace to say so. */
   | {
