@@ -151,19 +151,30 @@ function finishRecycle(
 }
 
 /**
- * An urgent replacement does not wait for hours until somebody closes a WebSocket: if every recycle
- * under way only lingers, the one that would end soonest ends now.
+ * An urgent replacement does not wait for hours until somebody closes a WebSocket: if all that is in
+ * its way only lingers, the one that would end soonest ends now.
  */
 function hurryLingerer(turn: Turn): void {
-  const { slots, workers } = turn.pool;
-  const lingering = [...workers.values()].filter(({ life }) => life.state === 'lingering');
-  const holders = [...slots.values()].flatMap(({ recycle }) => recycle?.old ?? []);
-  if (holders.some((id) => workers.get(id)?.life.state !== 'lingering')) return;
-  const soonest = lingering.sort((a, b) => deadline(a) - deadline(b))[0];
-  if (soonest === undefined || (soonest.life.state === 'lingering' && soonest.life.cut)) return;
+  const blockers = listBlockers(turn);
+  const lingering = blockers.flatMap((worker) =>
+    worker?.life.state === 'lingering' && !worker.life.cut
+      ? [{ id: worker.id, deadline: worker.life.deadline }]
+      : [],
+  );
+  // One that is further on makes room in a moment.
+  if (lingering.length < blockers.length) return;
+  const soonest = lingering.sort((a, b) => a.deadline - b.deadline)[0];
+  if (soonest === undefined) return;
   dispatch(turn, soonest.id, { type: 'drain', deadlineMs: 0, longDeadlineMs: 0 });
 }
 
-function deadline({ life }: Worker): number {
-  return life.state === 'lingering' ? life.deadline : Infinity;
+/** Who holds the gate, or else the surge; undefined = an old worker that is gone already. */
+function listBlockers(turn: Turn): (Worker | undefined)[] {
+  const { pool } = turn;
+  const olds = [...pool.slots.values()].flatMap(({ recycle }) => recycle?.old ?? []);
+  if (olds.length >= concurrencyOf(pool.policy)) return olds.map((id) => pool.workers.get(id));
+  return [...pool.workers.values()].filter(
+    ({ slot, life }) =>
+      life.state !== 'ready' && life.state !== 'booting' && workersIn(turn, slot).length > 1,
+  );
 }
