@@ -71,8 +71,8 @@ export function totals(state: PoolState): PoolTotals {
 // --- internal ---
 
 /**
- * Rounds of "reconcile, then deadlines" in one step. A chain of states whose timeouts are all
- * zero is six long; more rounds than that would be a fault, and must not hang the supervisor.
+ * Rounds of "reconcile, then deadlines" in one step. A chain of states whose timeouts are all zero
+ * is six long; more rounds than that would be a fault, and must not hang the supervisor.
  */
 const ROUNDS_MAX = 8;
 

@@ -12,19 +12,10 @@ import {
   tell,
   workersIn,
   type Recycle,
-  type Slot,
   type Turn,
 } from './turn.ts';
 import type { Policy } from './types.ts';
 import { ageOf, isSilent, type Worker } from './worker.ts';
-
-/**
- * Recycles that may run at once: each needs a place in the gate and, make-before-break, in the
- * surge.
- */
-export function concurrencyOf({ gate, surge }: Policy): number {
-  return surge > 0 ? Math.min(gate, surge) : gate;
-}
 
 /** Takes the recycles under way one step further: drain the old one, or call it done. */
 export function advanceRecycles(turn: Turn): void {
@@ -85,6 +76,11 @@ function listDue(turn: Turn): Candidate[] {
   return candidates.sort((a, b) => a.due.rank - b.due.rank || a.worker.id - b.worker.id);
 }
 
+/** A recycle needs a place in the gate and, make-before-break, one in the surge. */
+function concurrencyOf({ gate, surge }: Policy): number {
+  return surge > 0 ? Math.min(gate, surge) : gate;
+}
+
 function hasRoom(turn: Turn): boolean {
   const { policy, slots } = turn.pool;
   const running = [...slots.values()].filter(({ recycle }) => recycle !== null).length;
@@ -128,7 +124,7 @@ function openRecycle(turn: Turn, worker: Worker, due: Due, breakFirst: boolean):
 
 function finishRecycle(
   turn: Turn,
-  slot: Slot['number'],
+  slot: number,
   recycle: Recycle,
   replacedAt: number,
   left: { readonly worker: Worker; readonly at: number },
@@ -155,19 +151,30 @@ function finishRecycle(
 }
 
 /**
- * An urgent replacement does not wait for hours until somebody closes a WebSocket: if every recycle
- * under way only lingers, the one that would end soonest ends now.
+ * An urgent replacement does not wait for hours until somebody closes a WebSocket: if all that is
+ * in its way only lingers, the one that would end soonest ends now.
  */
 function hurryLingerer(turn: Turn): void {
-  const { slots, workers } = turn.pool;
-  const lingering = [...workers.values()].filter(({ life }) => life.state === 'lingering');
-  const holders = [...slots.values()].flatMap(({ recycle }) => recycle?.old ?? []);
-  if (holders.some((id) => workers.get(id)?.life.state !== 'lingering')) return;
-  const soonest = lingering.sort((a, b) => deadline(a) - deadline(b))[0];
-  if (soonest === undefined || (soonest.life.state === 'lingering' && soonest.life.cut)) return;
+  const blockers = listBlockers(turn);
+  const lingering = blockers.flatMap((worker) =>
+    worker?.life.state === 'lingering' && !worker.life.cut
+      ? [{ id: worker.id, deadline: worker.life.deadline }]
+      : [],
+  );
+  // One that is further on makes room in a moment.
+  if (lingering.length < blockers.length) return;
+  const soonest = lingering.sort((a, b) => a.deadline - b.deadline)[0];
+  if (soonest === undefined) return;
   dispatch(turn, soonest.id, { type: 'drain', deadlineMs: 0, longDeadlineMs: 0 });
 }
 
-function deadline({ life }: Worker): number {
-  return life.state === 'lingering' ? life.deadline : Infinity;
+/** Who holds the gate, or else the surge; undefined = an old worker that is gone already. */
+function listBlockers(turn: Turn): (Worker | undefined)[] {
+  const { pool } = turn;
+  const olds = [...pool.slots.values()].flatMap(({ recycle }) => recycle?.old ?? []);
+  if (olds.length >= concurrencyOf(pool.policy)) return olds.map((id) => pool.workers.get(id));
+  return [...pool.workers.values()].filter(
+    ({ slot, life }) =>
+      life.state !== 'ready' && life.state !== 'booting' && workersIn(turn, slot).length > 1,
+  );
 }

@@ -36,8 +36,8 @@ export interface Policy {
   /** Requests after which a worker is replaced; 0 = never. */
   readonly maxRequests: number;
   /**
-   * Share 0..1 by which request and age limits are lowered at random, so that instances do not
-   * beat together.
+   * Share 0..1 by which request and age limits are lowered at random, so that instances do not beat
+   * together.
    */
   readonly jitter: number;
   /** Hard memory limit of a worker, bytes; 0 = none. */
@@ -279,7 +279,7 @@ export interface WorkerView {
 
 /** Counters since the start, and two gauges of this moment. */
 export interface PoolTotals {
-  /** Finished replacements by reason. */
+  /** Finished replacements by reason; crashes and boot failures are counted apart. */
   readonly recycles: Readonly<Record<RecycleReason, number>>;
   readonly crashes: number;
   readonly bootFailures: number;

@@ -1,4 +1,6 @@
-/** One game: the real control code against fake workers and a fake clock, watched by the referee. */
+/**
+ * One game: the real control code against fake workers and a fake clock, watched by the referee.
+ */
 import { createPool, nextDeadline, step, type PoolState } from '../../src/control/pool.ts';
 import type { Effect, PoolEvent, WorkerId } from '../../src/control/types.ts';
 import { Foul, rule } from './book.ts';

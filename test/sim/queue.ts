@@ -1,4 +1,7 @@
-/** What will happen and when, in whole milliseconds: a binary heap, ties in the order in which they were added. */
+/**
+ * What will happen and when, in whole milliseconds: a binary heap, ties in the order in which they
+ * were added.
+ */
 
 export interface Queue {
   readonly add: (at: number, run: () => void) => void;

@@ -105,8 +105,14 @@ function judgeCut(book: Book, entry: Entry, scope: 'requests' | 'all', now: numb
 /** Long-lived connections are cut before their time only if nothing else would make room. */
 function judgeHurry(book: Book, entry: Entry): void {
   const olds = [...book.open.values()].map(({ old }) => book.live.get(old));
+  const beside = [...book.live.values()].some((other) => {
+    return other !== entry && other.slot === entry.slot;
+  });
+  rule(beside || olds.includes(entry), `worker ${entry.id} is hurried though it is in no way`);
+  const { gate, surge } = book.policy;
+  const full = olds.length >= (surge > 0 ? Math.min(gate, surge) : gate);
   const lingering = olds.every((old) => old?.cut === 'requests' && old.termAt === null);
-  rule(lingering, `worker ${entry.id} is hurried though others make room`);
+  rule(!full || lingering, `worker ${entry.id} is hurried though others make room`);
 }
 
 function judgeTerm(book: Book, entry: Entry, now: number): void {

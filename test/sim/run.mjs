@@ -1,6 +1,7 @@
 /**
- * `npm run simulate -- --seeds 100000 [--first 1]` plays many games, `-- --seed 123` one of them, with
- * its history if it fouls. Plain JavaScript that calls vitest, since Node 20 cannot run TypeScript by itself.
+ * `npm run simulate -- --seeds 100000 [--first 1]` plays many games, `-- --seed 123` one of them,
+ * with its history if it fouls. Plain JavaScript that calls vitest, since Node 20 cannot run
+ * TypeScript by itself.
  */
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';

@@ -18,8 +18,8 @@ export interface Result {
 }
 
 /**
- * Plays one seed to its end. Throws a {@link Foul} that names the broken rule, the seed and the time;
- * with `history` its cause is everything that went in and out.
+ * Plays one seed to its end. Throws a {@link Foul} that names the broken rule, the seed and the
+ * time; with `history` its cause is everything that went in and out.
  */
 export function play(seed: number, history = false): Result {
   const game = createGame(seed, perform, history);

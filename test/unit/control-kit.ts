@@ -1,4 +1,6 @@
-/** A small player for the tests of control: feeds events, keeps the clock, collects what comes out. */
+/**
+ * A small player for the tests of control: feeds events, keeps the clock, collects what comes out.
+ */
 import type { WorkerReport } from '../../src/protocol.ts';
 import { createPool, nextDeadline, step, type PoolState } from '../../src/control/pool.ts';
 import type { Effect, Outcome, Policy, PoolEvent, Told } from '../../src/control/types.ts';

@@ -72,6 +72,15 @@ describe('recycle', () => {
     expect(totals(player.state).recycles.manual).toBe(1);
   });
 
+  test('that is asked for twice happens once', () => {
+    const player = startReady({ workers: 1 });
+    player.send({ type: 'recycle', slot: 1, reason: 'manual' });
+    player.ready(2);
+    player.send({ type: 'recycle', slot: 1, reason: 'manual' });
+    player.drained(1);
+    expect(player.exit(1)).toEqual([]);
+  });
+
   test('takes one slot after the other through the gate', () => {
     const player = startReady({ workers: 3 });
     expect(player.send({ type: 'recycle', slot: null, reason: 'manual' })).toEqual(['spawn 4']);
@@ -216,6 +225,15 @@ describe('reload and scale', () => {
     ]);
   });
 
+  test('a reload changes the number of slots, but not one that was set by hand', () => {
+    const player = startReady();
+    player.send({ type: 'scale', slots: 3 });
+    player.send({ type: 'reload', policy: { ...POLICY, maxRequests: 9 } });
+    expect(player.state.size).toBe(3);
+    player.send({ type: 'reload', policy: { ...POLICY, workers: 4 } });
+    expect(player.told('scaled').at(-1)).toEqual({ event: 'scaled', from: 3, to: 4 });
+  });
+
   test('scale stays within its bounds and says what it did', () => {
     const player = startReady({ workersMax: 3 });
     expect(player.send({ type: 'scale', slots: 99 })).toEqual(['spawn 3']);
@@ -233,52 +251,6 @@ describe('reload and scale', () => {
     player.exit(1, 1);
     expect(player.send({ type: 'scale', slots: 1 })).toEqual([]);
     expect(player.ready(3)).toEqual(['drain 2']);
-  });
-});
-
-describe('stop', () => {
-  test('graceful drains everybody at once and ends what still boots', () => {
-    const player = startReady();
-    player.send({ type: 'recycle', slot: 1, reason: 'manual' });
-    expect(player.send({ type: 'stop', mode: 'graceful' })).toEqual([
-      'drain 1',
-      'drain 2',
-      'TERM 3',
-    ]);
-    player.exit(3);
-    player.drained(1);
-    player.exit(1);
-    expect(player.exit(2)).toEqual(['stopped']);
-  });
-
-  test('that runs out of time says what it cut', () => {
-    const player = startReady();
-    player.report(1, { inFlight: 3, longLived: 1 });
-    player.send({ type: 'stop', mode: 'graceful' });
-    expect(player.wait(30_000)).toEqual(['cut 1 all', 'cut 2 all']);
-    expect(player.wait(6000)).toEqual(['TERM 1', 'TERM 2', 'KILL 1', 'KILL 2']);
-    player.exit(1, null);
-    player.exit(2, null);
-    expect(player.outcome()).toEqual({
-      type: 'stopped_late',
-      cutRequests: 2,
-      cutLongLived: 1,
-      killed: 2,
-    });
-  });
-
-  test('now kills, also what drains already', () => {
-    const player = startReady();
-    player.send({ type: 'stop', mode: 'graceful' });
-    expect(player.send({ type: 'stop', mode: 'now' })).toEqual(['KILL 1', 'KILL 2']);
-    player.exit(1, null);
-    player.exit(2, null);
-    expect(player.outcome()).toEqual({ type: 'stopped' });
-  });
-
-  test('before the start ends at once', () => {
-    const { effects } = step(createPool(POLICY), { type: 'stop', mode: 'graceful' }, 0, () => 0);
-    expect(effects.at(-1)).toEqual({ type: 'finished', outcome: { type: 'stopped' } });
   });
 });
 

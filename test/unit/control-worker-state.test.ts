@@ -42,8 +42,8 @@ const EVENTS: { [E in WorkerEventName]: Extract<WorkerEvent, { type: E }> } = {
 };
 
 /**
- * The whole table once more, as a person reads it: `state effects`, or `-` = ignored. Effects: T TERM,
- * K KILL, D drain, C cut; `!` = the pool hears of it.
+ * The whole table once more, as a person reads it: `state effects`, or `-` = ignored. Effects: T
+ * TERM, K KILL, D drain, C cut; `!` = the pool hears of it.
  */
 const EXPECTED: Record<WorkerEventName, Record<WorkerStateName, string>> = {
   spawned: row('booting', 'ready', 'draining', 'lingering', 'stopping', 'killing', '-'),
