@@ -6,12 +6,12 @@
  * Sets itself up on a fresh clone, shows one live line, ends with a summary; Ctrl-C ends it at any
  * moment. Exit code 0 only when not one request failed.
  */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as screen from './demo-screen.mjs';
 import { startServing } from './demo-server.mjs';
 import { treeOf } from './process-tree.mjs';
+import { requestMix } from './request-mix.mjs';
 import { build, installPackages, ROOT } from './setup.mjs';
 
 const MIB = 2 ** 20;
@@ -153,26 +153,6 @@ async function runLoad(seconds, served, meter, interrupted) {
     clearInterval(redraw);
     line.end();
   }
-}
-
-/** Each answer is checked. Reports are rare, so that their 250 ms do not become the p99. */
-function requestMix() {
-  const photo = 'a photo that is really a text. '.repeat(3_000);
-  const photoHash = createHash('sha256').update(photo).digest('hex');
-  const json = (answer) => JSON.parse(answer.body.toString());
-  return [
-    { path: '/', weight: 60, verify: (answer) => answer.body.includes('<h1>For you</h1>') },
-    { path: '/products/{id}', weight: 120, verify: (answer, id) => json(answer).asked === id },
-    {
-      method: 'POST',
-      path: '/photos/{id}',
-      headers: { 'content-type': 'image/jpeg' },
-      body: photo,
-      weight: 18,
-      verify: (answer, id) => json(answer).name === id && json(answer).sha256 === photoHash,
-    },
-    { path: '/report?month={id}', weight: 1, verify: (answer, id) => json(answer).month === id },
-  ];
 }
 
 /** Requests per second over about the last two seconds. */
