@@ -1,4 +1,7 @@
-/** A worker process that does not exist: boots, serves, leaks, hangs, drains and dies on a fake clock. */
+/**
+ * A worker process that does not exist: boots, serves, leaks, hangs, drains and dies on a fake
+ * clock.
+ */
 import type { DrainResult, WorkerReport } from '../../src/protocol.ts';
 import type { WorkerId } from '../../src/control/types.ts';
 import type { Dice } from './dice.ts';
