@@ -40,6 +40,8 @@ export interface WorkerBrief {
   readonly warmupPath: string | null;
   /** Whether idle keep-alive connections may be handed to a sibling. */
   readonly handover: boolean;
+  /** False for a worker that is kept for health checks: it listens only for show. */
+  readonly accept?: boolean;
   /** Milliseconds the worker may go on finishing requests when its supervisor dies. */
   readonly orphanGraceMs: number;
 }
@@ -127,6 +129,16 @@ export type WorkerMessage =
   | { readonly type: 'connection'; readonly key: ListenKey; readonly id: number }
   /** The sibling took the connection over; the supervisor may close its copy. */
   | { readonly type: 'adopted'; readonly id: number; readonly ok: boolean }
+  /** What the app answered to an `ask`; `status` is null when it did not. */
+  | {
+      readonly type: 'answer';
+      readonly id: number;
+      readonly status: number | null;
+      /** `content-type` of the answer; empty when there was none. */
+      readonly kind: string;
+      /** The beginning of the body, or why there was no answer. */
+      readonly body: string;
+    }
   /** Nothing is left: the worker may be ended. */
   | { readonly type: 'drained'; readonly result: DrainResult };
 
@@ -141,6 +153,8 @@ export type SupervisorMessage =
     }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
+  /** GET this path inside the worker, past its traffic; `answer` follows within `timeoutMs`. */
+  | { readonly type: 'ask'; readonly id: number; readonly path: string; readonly timeoutMs: number }
   /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */
   | { readonly type: 'adopt'; readonly key: ListenKey; readonly id: number };
 

@@ -1,7 +1,6 @@
 /** Where the ops listener is: `127.0.0.1:9477`, `[::1]:9477`, `:9477`, `9477` or `off`. */
 
-export const OPS_ADDRESS_FORM =
-  /^(?:off|(?:(?<host>\[[\da-f:.]+\]|[\w.-]*):)?(?<port>\d{1,5}))$/i;
+export const OPS_ADDRESS_FORM = /^(?:off|(?:(?<host>\[[\da-f:.]+\]|[\w.-]*):)?(?<port>\d{1,5}))$/i;
 
 export interface OpsAddress {
   /** Null: every address of the machine. */

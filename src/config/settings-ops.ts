@@ -35,7 +35,8 @@ export const OPS_SETTINGS = [
     off: true,
     limits: { min: 0.1, max: 1, reason: 'it is a share of the time of all workers' },
     group: 'Operations',
-    sentence: 'Busy share of the workers from which /readyz is red, so that others get the traffic.',
+    sentence:
+      'Busy share of the workers from which /readyz is red, so that others get the traffic.',
   },
   {
     key: 'saturation-low',
@@ -82,7 +83,8 @@ export const OPS_SETTINGS = [
     default: 'priority',
     choices: ['priority', 'reserved'],
     group: 'Operations',
-    sentence: 'Who answers it: any ready worker past its traffic, or workers kept for nothing else.',
+    sentence:
+      'Who answers it: any ready worker past its traffic, or workers kept for nothing else.',
     reload: false,
   },
   {

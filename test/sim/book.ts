@@ -145,6 +145,17 @@ export function hear(book: Book, event: PoolEvent, now: number): void {
   }
 }
 
+/** From now on everybody leaves, and sooner than before. */
+export function beginStop(book: Book, mode: 'graceful' | 'now', now: number): void {
+  const { drainTimeoutMs, killTimeoutMs } = book.policy;
+  book.stopping = mode;
+  for (const entry of book.live.values()) {
+    entry.cutAt = Math.min(entry.cutAt, now + drainTimeoutMs);
+    entry.longCutAt = Math.min(entry.longCutAt, now + drainTimeoutMs);
+    if (entry.termAt !== null) entry.killAt = Math.min(entry.killAt, now + killTimeoutMs);
+  }
+}
+
 // --- internal ---
 
 /** From the deadline of a drain to KILL. */
@@ -162,23 +173,17 @@ function hearReload(book: Book, policy: Policy): void {
 }
 
 function hearStop(book: Book, mode: 'graceful' | 'now', now: number): void {
-  const { drainTimeoutMs, killTimeoutMs } = book.policy;
+  const { drainTimeoutMs, killTimeoutMs, shutdownDelayMs } = book.policy;
   if (book.stopping === 'now' || book.stopping === mode) return;
-  if (mode === 'graceful' && book.policy.shutdownDelayMs > 0 && book.everReady) {
-    if (book.leaveAt !== null) return;
-    book.leaveAt = now + book.policy.shutdownDelayMs;
-    book.stopBy = book.leaveAt + drainTimeoutMs + 2 * killTimeoutMs;
-    book.stopBy += book.slackMs;
+  const graceMs = drainTimeoutMs + 2 * killTimeoutMs + book.slackMs;
+  if (mode === 'now') book.stopBy = Math.min(book.stopBy, now + book.slackMs);
+  else if (book.leaveAt !== null) return;
+  else if (shutdownDelayMs > 0 && book.everReady) {
+    book.leaveAt = now + shutdownDelayMs;
+    book.stopBy = book.leaveAt + graceMs;
     return;
-  }
-  const boundMs = mode === 'now' ? 0 : drainTimeoutMs + 2 * killTimeoutMs;
-  book.stopping = mode;
-  for (const entry of book.live.values()) {
-    entry.cutAt = Math.min(entry.cutAt, now + drainTimeoutMs);
-    entry.longCutAt = Math.min(entry.longCutAt, now + drainTimeoutMs);
-    if (entry.termAt !== null) entry.killAt = Math.min(entry.killAt, now + killTimeoutMs);
-  }
-  book.stopBy = Math.min(book.stopBy, now + boundMs + book.slackMs);
+  } else book.stopBy = now + graceMs;
+  beginStop(book, mode, now);
 }
 
 function hearSuspended(book: Book, gapMs: number): void {

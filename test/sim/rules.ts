@@ -3,6 +3,7 @@ import type { Effect, Outcome, PoolEvent, Told } from '../../src/control/types.t
 import { noteFailure, type FailureSeen } from './backoff-book.ts';
 import {
   backoffOf,
+  beginStop,
   createEntry,
   drainBound,
   isServing,
@@ -152,8 +153,7 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
     case 'stopping':
       if (told.mode === 'now' || book.leaveAt === null) return;
       rule(now >= book.leaveAt, `stopping ${book.leaveAt - now} ms before the delay is over`);
-      book.stopping = told.mode;
-      return;
+      return beginStop(book, told.mode, now);
     case 'unresponsive':
       for (const entry of book.live.values()) {
         if (entry.slot === told.slot && isServing(entry)) entry.silent = true;

@@ -4,10 +4,10 @@ import { open, send } from './channel.cts';
 import { countRequests, followServer, watchRequests } from './connections.cts';
 import { cut, isDraining, startDrain, stopListening } from './drain.cts';
 import { adopt } from './handover.cts';
+import { askApp, warmUp } from './health.cts';
 import type { RawHandle } from './internals.cts';
 import { type Listener, watchListen } from './listen.cts';
 import { startReports } from './report.cts';
-import { warmUp } from './warmup.cts';
 
 type Received = Parameters<Parameters<typeof open>[0]>[0];
 
@@ -61,6 +61,9 @@ function receive(
     }
     case 'cut':
       cut(message.scope);
+      break;
+    case 'ask':
+      askApp(message, brief.accept === false);
       break;
     case 'adopt': {
       const { key, id } = message;

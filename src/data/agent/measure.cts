@@ -2,7 +2,12 @@
  * What the metrics want to know of each answer and of the process: counted here, so that a request
  * pays one clock reading at each end and two increments.
  */
-import { type IntervalHistogram, monitorEventLoopDelay, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
+import {
+  type IntervalHistogram,
+  monitorEventLoopDelay,
+  type PerformanceEntry,
+  PerformanceObserver,
+} from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import type { ANSWER_CLASSES, DURATION_BOUNDS_MS, WorkerMeasures } from '../../protocol.ts' with {
   'resolution-mode': 'import',
