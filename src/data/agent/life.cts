@@ -26,6 +26,8 @@ export function start(brief: WorkerBrief): void {
   const handover = brief.handover && process.platform !== 'win32';
   send({ type: 'hello', handover, node: process.version });
   countRequests();
+  // A server that only seems to listen does not keep its process alive, as a listening one would.
+  if (brief.accept === false) setInterval(() => undefined, FOREVER_MS);
   if (brief.requestLimit > 0) watchRequests(brief.requestLimit, report);
   watchListen(brief, followServer, (listener) => {
     if (isDraining()) stopListening(listener.server);
@@ -34,6 +36,9 @@ export function start(brief: WorkerBrief): void {
 }
 
 // --- internal ---
+
+/** The longest time that Node's timers know. */
+const FOREVER_MS = 2 ** 31 - 1;
 
 let warm = false;
 
