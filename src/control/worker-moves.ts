@@ -15,9 +15,11 @@ export const CUT_GRACE_MS = 1000;
 export type News =
   | { readonly type: 'ready' }
   | { readonly type: 'boot_failed'; readonly detail: string; readonly retryAtOnce: boolean }
-  /** Left without being asked to. */
+  /** Left, or cannot be led any more, without being asked to. */
   | {
       readonly type: 'crashed';
+      /** It was on its way out: its replacement serves already. */
+      readonly leaving: boolean;
       readonly code: number | null;
       readonly signal: string | null;
       readonly detail: string;
@@ -41,7 +43,7 @@ export type Handler<W extends Worker, E extends WorkerEventName> = (
   situation: Situation,
 ) => Transition;
 
-const become = (
+export const become = (
   worker: Worker,
   change: Partial<Worker>,
   effects: readonly Effect[] = [],
@@ -122,7 +124,13 @@ function watched({ now, policy }: Situation): Life {
 }
 
 export const crash: Handler<Worker, 'exited'> = (worker, { code, signal, detail }) =>
-  become(worker, { life: gone }, [], { type: 'crashed', code, signal, detail });
+  become(worker, { life: gone }, [], {
+    type: 'crashed',
+    leaving: worker.drainingSince !== null,
+    code,
+    signal,
+    detail,
+  });
 
 export const reportReady: Handler<WorkerIn<'ready'>, 'report'> = (worker, { report }, situation) =>
   become(worker, { report, lastReportAt: situation.now, life: watched(situation) });
