@@ -133,6 +133,13 @@ function spawnMember(
         if (member === undefined) handle?.close();
         else receive({ worker, member, relay, options }, message, handle);
       },
+      onDisconnect() {
+        const member = members.get(worker);
+        if (member === undefined) return;
+        // It drains by itself now, and could not be told of connections to adopt.
+        member.phase = 'draining';
+        options.emit({ type: 'disconnected', worker });
+      },
       onExit(exit) {
         const member = members.get(worker);
         if (member === undefined) return;

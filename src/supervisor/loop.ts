@@ -61,7 +61,12 @@ export function createLoop(options: LoopOptions): Loop {
     if (stopped || immediate !== undefined) return;
     const deadline = nextDeadline(state) ?? Number.POSITIVE_INFINITY;
     const waitMs = Math.max(0, Math.min(deadline - options.now(), TURN_INTERVAL_MS));
-    timer = setTimeout(turn, Math.ceil(waitMs));
+    timer = setTimeout(turnSoon, Math.ceil(waitMs));
+  };
+
+  /** First read what came in: whoever was late to listen must not blame others for silence. */
+  const turnSoon = (): void => {
+    immediate ??= setImmediate(turn);
   };
 
   arm();
@@ -69,7 +74,7 @@ export function createLoop(options: LoopOptions): Loop {
     enqueue(event) {
       if (stopped) return;
       queue.push(event);
-      immediate ??= setImmediate(turn);
+      turnSoon();
     },
     state: () => state,
     stop() {

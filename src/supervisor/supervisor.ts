@@ -7,7 +7,7 @@ import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
 import { policyOf } from '../config/policy.ts';
-import type { Settings } from '../config/settings.ts';
+import type { SettingKey, Settings } from '../config/settings.ts';
 import { adviseOn, checkBudget } from '../config/validate.ts';
 import type { Effect, Outcome, Told } from '../control/types.ts';
 import { CofferdamError, EXIT } from '../errors.ts';
@@ -22,6 +22,7 @@ import { createListeners, urlOf } from './listeners.ts';
 import type { Log } from './log.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { watchOomKills } from './oom.ts';
+import { planReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
 import { statusOf } from './status.ts';
@@ -57,14 +58,16 @@ class Supervisor {
   readonly #startedAt = performance.now();
   readonly #listeners = createListeners();
   readonly #waiters = createWaiters();
-  readonly #budget: Budget;
+  #budget: Budget;
   readonly #fleet: Fleet;
   readonly #guard: Guard;
   readonly #loop: Loop;
   readonly #sampler: Sampler;
   readonly #notifier: Notifier;
   #config: Config;
-  #launches: Launch[];
+  /** By configuration epoch. */
+  readonly #launches = new Map<number, Launch>();
+  #epoch = 0;
   #control: ControlSocket | null = null;
   #interrupts = 0;
   #finish: (outcome: Outcome) => void = () => {};
@@ -74,7 +77,7 @@ class Supervisor {
     this.#log = options.log;
     this.#config = options.config;
     const { settings } = options.config;
-    this.#launches = [launchOf(options.config)];
+    this.#launches.set(this.#epoch, launchOf(options.config));
     this.#budget = budgetOf(settings);
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
@@ -85,7 +88,7 @@ class Supervisor {
     });
     this.#fleet = createFleet({
       listeners: this.#listeners,
-      launchOf: (epoch) => this.#launches[epoch] ?? launchOf(this.#config),
+      launchOf: (epoch) => this.#launchOf(epoch),
       emit: (event) => this.#loop.enqueue(event),
       onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
       onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
@@ -186,14 +189,30 @@ class Supervisor {
     }
   }
 
+  /** Effects come in the order of their epochs: older launches are not asked for any more. */
+  #launchOf(epoch: number): Launch {
+    for (const older of this.#launches.keys()) if (older < epoch) this.#launches.delete(older);
+    return this.#launches.get(epoch) ?? launchOf(this.#config);
+  }
+
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
-  async #reload(): Promise<void> {
+  async #reload(): Promise<readonly SettingKey[]> {
     try {
-      const config = await this.#options.readConfig();
-      this.#launches.push(launchOf(config));
+      const { config, restart } = planReload(this.#config, await this.#options.readConfig());
+      const budget = budgetOf(config.settings);
+      this.#launches.set(this.#epoch + 1, launchOf(config));
+      this.#epoch += 1;
       this.#config = config;
+      this.#budget = budget;
       this.#loop.enqueue({ type: 'reload', policy: policyOf(config.settings) });
       this.#log.write('info', 'reloading', { file: config.file });
+      if (restart.length > 0) {
+        this.#log.write('warn', 'restart_needed', {
+          settings: restart.join(', '),
+          detail: 'changed, but only a restart applies them',
+        });
+      }
+      return restart;
     } catch (error) {
       const { code, message } = error as CofferdamError;
       this.#log.write('error', 'reload_failed', {
