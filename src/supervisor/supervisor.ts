@@ -161,7 +161,11 @@ class Supervisor {
     announce(told, { log: this.#log, publish: (event) => this.#control?.publish(event) });
     this.#waiters.told(told);
     if (told.event === 'all_ready') this.#notifier.ready();
-    if (told.event === 'stopping') this.#notifier.stopping();
+    if (told.event === 'stopping') {
+      this.#notifier.stopping();
+      // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
+      this.#listeners.close();
+    }
   }
 
   #request(request: Request): void {

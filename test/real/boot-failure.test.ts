@@ -1,25 +1,14 @@
 /** Promise 4: a boot that fails says why, and never costs a worker that serves. */
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
-import { spawnCofferdam, type RunningCofferdam, type SpawnOptions } from '../support/cofferdam.ts';
+import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { answers, ECHO_APP, statusOf } from '../support/processes.ts';
 import { expectNothingLost } from '../support/recycling.ts';
 import { runCli } from '../support/run-cli.ts';
+import { serve } from '../support/serve.ts';
 import { faultSwitch, scratchFolder, writeApp } from '../support/scratch.ts';
-
-const running: RunningCofferdam[] = [];
-
-afterEach(async () => {
-  for (const each of running.splice(0)) await each.stop();
-});
-
-async function serve(args: readonly string[], options: SpawnOptions = {}) {
-  const cofferdam = await spawnCofferdam(args, options);
-  running.push(cofferdam);
-  return cofferdam;
-}
 
 /** The first boot failed: exit code 4, a reason, a way out, and nothing is left. */
 async function expectNoBoot(cofferdam: RunningCofferdam, reason: RegExp, code: string) {
