@@ -31,6 +31,8 @@ export interface FleetOptions {
   launchOf(epoch: number): Launch;
   emit(event: PoolEvent): void;
   onListening(listener: Omit<Listener, 'fd'>): void;
+  /** An app may swallow this error, and then nobody would know. */
+  onListenFailure(message: string): void;
   onPid(pid: number, alive: boolean): void;
   /** A worker became ready: its memory at this moment is its floor. */
   onReady(worker: WorkerId, pid: number): void;
@@ -86,14 +88,10 @@ export function createFleet(options: FleetOptions): Fleet {
     cut: (worker, scope) => send(worker, { type: 'cut', scope }),
     signal: (worker, signal) => members.get(worker)?.process.signal(signal),
     pids: () =>
-      [...members].flatMap(
-        ([
-          worker,
-          {
-            process: { pid },
-          },
-        ]) => (pid === undefined ? [] : [{ worker, pid }]),
-      ),
+      [...members].flatMap(([worker, member]) => {
+        const { pid } = member.process;
+        return pid === undefined ? [] : [{ worker, pid }];
+      }),
   };
 }
 
@@ -227,6 +225,7 @@ function listenFailed(
   message: Extract<WorkerMessage, { type: 'listen_failed' }>,
 ): void {
   to.member.listenFailure = message.message;
+  to.options.onListenFailure(message.message);
   // It was born before we knew of that socket, which a sibling bound meanwhile: our fault, not the
   // app's.
   if (message.code === 'EADDRINUSE' && to.options.listeners.has(message.key)) {

@@ -10,11 +10,12 @@ import { policyOf } from '../config/policy.ts';
 import type { SettingKey, Settings } from '../config/settings.ts';
 import { adviseOn, checkBudget } from '../config/validate.ts';
 import type { Effect, Outcome, Told } from '../control/types.ts';
-import { CofferdamError, EXIT } from '../errors.ts';
+import { type CofferdamError, EXIT } from '../errors.ts';
 import { resolveBudget, type Budget } from '../metrics/budget.ts';
 import { announce } from './announce.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
+import { explainNoBoot } from './explain.ts';
 import { createFleet, type Fleet, type Launch } from './fleet.ts';
 import { startGuard, type Guard } from './guard.ts';
 import { launchOf } from './launch.ts';
@@ -69,6 +70,7 @@ class Supervisor {
   readonly #launches = new Map<number, Launch>();
   #epoch = 0;
   #control: ControlSocket | null = null;
+  #listenFailure: string | null = null;
   #interrupts = 0;
   #finish: (outcome: Outcome) => void = () => {};
 
@@ -91,6 +93,7 @@ class Supervisor {
       launchOf: (epoch) => this.#launchOf(epoch),
       emit: (event) => this.#loop.enqueue(event),
       onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
+      onListenFailure: (message) => (this.#listenFailure = message),
       onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
       onReady: (worker, pid) => this.#sampler.sample(worker, pid),
       oomKilled: watchOomKills(),
@@ -158,7 +161,11 @@ class Supervisor {
     announce(told, { log: this.#log, publish: (event) => this.#control?.publish(event) });
     this.#waiters.told(told);
     if (told.event === 'all_ready') this.#notifier.ready();
-    if (told.event === 'stopping') this.#notifier.stopping();
+    if (told.event === 'stopping') {
+      this.#notifier.stopping();
+      // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
+      this.#listeners.close();
+    }
   }
 
   #request(request: Request): void {
@@ -251,10 +258,8 @@ class Supervisor {
 
   #exitCodeOf(outcome: Outcome): number {
     if (outcome.type === 'never_booted') {
-      throw new CofferdamError(
-        outcome.detail.includes('EADDRINUSE') ? 'COF_PORT_IN_USE' : 'COF_APP_DOES_NOT_BOOT',
-        `${this.#config.settings.app} does not boot: ${outcome.detail}`,
-      );
+      const { app } = this.#config.settings;
+      throw explainNoBoot(app ?? '', outcome.detail, this.#listenFailure);
     }
     if (outcome.type === 'stopped_late') {
       const { cutRequests, cutLongLived, killed } = outcome;
