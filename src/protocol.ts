@@ -108,6 +108,8 @@ export type SupervisorMessage =
       readonly longDeadlineMs: number;
       /** False when no sibling is there to take connections over, as when the whole pool stops. */
       readonly handover: boolean;
+      /** The whole pool stops: an idle connection has nothing to wait for. */
+      readonly final: boolean;
     }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }

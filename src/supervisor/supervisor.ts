@@ -97,6 +97,7 @@ class Supervisor {
       onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
       onReady: (worker, pid) => this.#sampler.sample(worker, pid),
       oomKilled: watchOomKills(),
+      isStopping: () => this.#loop.state().phase.type === 'stopping',
       now: () => performance.now(),
     });
     this.#loop = createLoop({

@@ -31,6 +31,13 @@ export function findIdle(server: AnyServer): (connection: Connection) => boolean
   return (connection) => isIdle(connection, quiet);
 }
 
+/** Like {@link findIdle}, for connections that stay here: those that cannot be moved as well. */
+export function findQuiet(server: AnyServer): (connection: Connection) => boolean {
+  const quiet = findQuietSockets(server);
+  if (quiet === null) return () => false;
+  return (connection) => connection.session === null && isQuiet(connection, quiet);
+}
+
 /** Gives an idle connection to the supervisor. `settled(false)`: it is ours again, as before. */
 export function handOver(connection: Connection, settled: (moved: boolean) => void): void {
   const { socket, listener } = connection;
@@ -69,8 +76,11 @@ export function adopt(key: ListenKey, handle: RawHandle): boolean {
 let nextId = 1;
 
 function isIdle(connection: Connection, quiet: Set<Socket>): boolean {
-  const { socket, inFlight, moving } = connection;
-  if (inFlight > 0 || moving || socket.destroyed || !isMovableKind(connection)) return false;
+  return isMovableKind(connection) && isQuiet(connection, quiet);
+}
+
+function isQuiet({ socket, inFlight, moving }: Connection, quiet: Set<Socket>): boolean {
+  if (inFlight > 0 || moving || socket.destroyed) return false;
   // On a connection that sent nothing yet, the parser waits for its first message.
   if (!quiet.has(socket) && socket.bytesRead > 0) return false;
   if (socket._httpMessage !== null && socket._httpMessage !== undefined) return false;

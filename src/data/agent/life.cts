@@ -51,8 +51,8 @@ function receive(
 ): void {
   switch (message.type) {
     case 'drain': {
-      const { deadlineMs, longDeadlineMs, handover } = message;
-      const order = { deadlineMs, longDeadlineMs, handover: handover && brief.handover };
+      const { deadlineMs, longDeadlineMs, handover, final } = message;
+      const order = { deadlineMs, longDeadlineMs, handover: handover && brief.handover, final };
       startDrain(order, (result) => {
         report();
         send({ type: 'drained', result });
@@ -74,7 +74,7 @@ function receive(
 
 /** The supervisor is gone: whoever goes on listening would serve old code for ever. */
 function leave(graceMs: number): void {
-  const order = { deadlineMs: graceMs, longDeadlineMs: graceMs, handover: false };
+  const order = { deadlineMs: graceMs, longDeadlineMs: graceMs, handover: false, final: true };
   startDrain(order, () => process.exit(0));
   setTimeout(() => process.exit(0), graceMs);
 }
