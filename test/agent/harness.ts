@@ -60,6 +60,8 @@ export interface Harness {
   /** Connections that no sibling took. */
   readonly orphaned: { count: number };
   readonly relayed: { count: number };
+  /** Gets connections before all others; for tests of what it does with them. */
+  readonly favourite: { worker: Worker | null };
   /** Starts a worker; resolved when it listens (or sent what `until` waits for). */
   start(until?: (message: WorkerMessage) => boolean): Promise<Worker>;
   spawn(): Worker;
@@ -98,6 +100,7 @@ export function startHarness(options: HarnessOptions): Harness {
   const relays = new Map<number, Relay>();
   const orphaned = { count: 0 };
   const relayed = { count: 0 };
+  const favourite: Harness['favourite'] = { worker: null };
   let slots = 0;
   let relayIds = 0;
 
@@ -195,7 +198,7 @@ export function startHarness(options: HarnessOptions): Harness {
   function passOn(relay: Relay): void {
     const [taker] = [...workers]
       .filter((worker) => worker.state === 'ready' && !relay.tried.has(worker))
-      .sort((a, b) => (a.report?.connections ?? 0) - (b.report?.connections ?? 0));
+      .sort((a, b) => weigh(a) - weigh(b));
     if (taker === undefined) {
       relays.delete(relay.id);
       orphaned.count++;
@@ -206,6 +209,10 @@ export function startHarness(options: HarnessOptions): Harness {
     relay.tried.add(taker);
     relays.set(relay.id, relay);
     send(taker, { type: 'adopt', key: relay.key, id: relay.id }, relay.handle);
+  }
+
+  function weigh(worker: Worker): number {
+    return worker === favourite.worker ? -1 : (worker.report?.connections ?? 0);
   }
 
   function send(worker: Worker, message: SupervisorMessage, handle?: RawHandle): void {
@@ -229,6 +236,7 @@ export function startHarness(options: HarnessOptions): Harness {
     workers,
     orphaned,
     relayed,
+    favourite,
     spawn: spawnWorker,
     async start(until = (message) => message.type === 'listening') {
       const worker = spawnWorker();

@@ -124,6 +124,7 @@ describe('a connection that no sibling takes', () => {
     const lines = await fill(full, 3);
     env.MAX = '1000';
     const roomy = await harness.start();
+    harness.favourite.worker = full;
     await harness.drain(old);
     const { body } = await ask(line, '/');
     expect(JSON.parse(body)).toMatchObject({ pid: roomy.process.pid });
