@@ -30,6 +30,13 @@ describe('HTTP/1.1 under load, recycled', () => {
     expect(moved).toBe(0);
   });
 
+  test('a hand-over that fails costs nothing', { timeout: TIMEOUT_MS }, async () => {
+    const nodeArgs = ['--require', appPath('break-send.cjs')];
+    const { tally, moved } = await recycleHttp1({ app: appPath('http.cjs'), nodeArgs });
+    expectNothingLost(tally);
+    expect(moved).toBe(0);
+  });
+
   test('over TLS', { timeout: TIMEOUT_MS }, async () => {
     const { tally, moved } = await recycleHttp1({ app: appPath('https.cjs') }, { tls: true });
     expectNothingLost(tally);

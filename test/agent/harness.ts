@@ -49,6 +49,7 @@ export interface Worker {
 interface Relay {
   readonly id: number;
   readonly key: ListenKey;
+  readonly fresh: boolean;
   readonly handle: RawHandle;
   readonly tried: Set<Worker>;
   taker: Worker;
@@ -165,17 +166,13 @@ export function startHarness(options: HarnessOptions): Harness {
       case 'report':
         worker.report = message.report;
         break;
-      case 'connection':
+      case 'connection': {
         if (handle === undefined) break;
         relayed.count++;
-        passOn({
-          id: ++relayIds,
-          key: message.key,
-          handle,
-          tried: new Set([worker]),
-          taker: worker,
-        });
+        const { key, fresh = false } = message;
+        passOn({ id: ++relayIds, key, fresh, handle, tried: new Set([worker]), taker: worker });
         break;
+      }
       case 'adopted': {
         const relay = relays.get(message.id);
         if (relay === undefined || relay.taker !== worker) break;
@@ -208,7 +205,8 @@ export function startHarness(options: HarnessOptions): Harness {
     relay.taker = taker;
     relay.tried.add(taker);
     relays.set(relay.id, relay);
-    send(taker, { type: 'adopt', key: relay.key, id: relay.id }, relay.handle);
+    const { key, id, fresh, handle } = relay;
+    send(taker, { type: 'adopt', key, id, fresh }, handle);
   }
 
   function weigh(worker: Worker): number {

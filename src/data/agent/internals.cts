@@ -10,6 +10,8 @@ export interface RawHandle {
   readonly fd: number;
   readonly writeQueueSize?: number;
   reading?: boolean;
+  /** Whether a parser has ever read from it; Node lets that happen once. */
+  _consumed?: boolean;
   onconnection?: (status: number, client: RawHandle) => void;
   readStart(): number;
   readStop(): number;
@@ -53,6 +55,7 @@ export type AnyServer = Server & {
   _pipeName?: string;
   timeout?: number;
   keepAliveTimeout?: number;
+  headersTimeout?: number;
 };
 
 /** Payload of the `http.server.request.start` and `http.server.response.finish` channels. */
