@@ -45,7 +45,7 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
   drain = {
     handover,
     moving: 0,
-    impatientAt: Date.now() + deadlineMs * PATIENCE,
+    impatientAt: performance.now() + deadlineMs * PATIENCE,
     result: { moved: 0, refusedStreams: 0, cutRequests: 0, cutLongLived: 0 },
     drained,
     done: false,
@@ -127,7 +127,7 @@ function sweepSoon(): void {
 function sweep(): void {
   if (drain === null || drain.done) return;
   if (drain.handover) for (const { server } of listeners.values()) moveIdle(server, drain);
-  const impatient = Date.now() >= drain.impatientAt;
+  const impatient = performance.now() >= drain.impatientAt;
   for (const connection of connections) {
     if (connection.lame || connection.moving) continue;
     if (impatient || !drain.handover || !isMovableKind(connection)) makeLame(connection);
@@ -173,17 +173,21 @@ function cutSocket(connection: Connection, scope: 'requests' | 'all', tally: Tal
   const { socket, response, inFlight } = connection;
   const long = countLongLived(connection);
   if (long > 0 && scope === 'requests') return;
-  if (long > 0) tally.cutLongLived += long;
-  else tally.cutRequests += inFlight;
-  // An event stream gets the end of its last chunk, everything else a plain FIN.
-  if (long > 0 && response !== null) response.end();
-  socket.end();
+  // What has an end already, by an earlier cut or its own, was counted or is complete.
+  if (!socket.writableEnded) {
+    if (long > 0) tally.cutLongLived += long;
+    else tally.cutRequests += inFlight;
+    // An event stream gets the end of its last chunk, everything else a plain FIN.
+    if (long > 0 && response !== null) response.end();
+    socket.end();
+  }
   setTimeout(() => socket.destroy(), CUT_GRACE_MS);
 }
 
 function cutSession(connection: Connection, scope: 'requests' | 'all', tally: Tally): void {
   let left = 0;
   for (const stream of connection.streams) {
+    if (stream.closed) continue;
     const long = isLongStream(stream);
     if (long && scope === 'requests') {
       left++;

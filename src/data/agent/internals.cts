@@ -12,6 +12,8 @@ export interface RawHandle {
   reading?: boolean;
   /** Whether a parser has ever read from it; Node lets that happen once. */
   _consumed?: boolean;
+  /** Of a pipe. */
+  fchmod?: (mode: number) => number;
   onconnection?: (status: number, client: RawHandle) => void;
   readStart(): number;
   readStop(): number;
