@@ -93,8 +93,16 @@ export type WorkerMessage =
   /** The warm-up request was answered; `status` is null when it failed. */
   | { readonly type: 'warm'; readonly status: number | null; readonly message: string }
   | { readonly type: 'report'; readonly report: WorkerReport }
-  /** One idle connection, whose raw handle comes along, for a sibling that listens on `key`. */
-  | { readonly type: 'connection'; readonly key: ListenKey; readonly id: number }
+  /**
+   * One idle connection, whose raw handle comes along, for a sibling that listens on `key`. `fresh`
+   * (no request ever came on it) goes into the `adopt` that passes it on.
+   */
+  | {
+      readonly type: 'connection';
+      readonly key: ListenKey;
+      readonly id: number;
+      readonly fresh?: boolean;
+    }
   /** The sibling took the connection over; the supervisor may close its copy. */
   | { readonly type: 'adopted'; readonly id: number; readonly ok: boolean }
   /** Nothing is left: the worker may be ended. */
@@ -114,7 +122,12 @@ export type SupervisorMessage =
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
   /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */
-  | { readonly type: 'adopt'; readonly key: ListenKey; readonly id: number };
+  | {
+      readonly type: 'adopt';
+      readonly key: ListenKey;
+      readonly id: number;
+      readonly fresh?: boolean;
+    };
 
 /** Where a server really listens. */
 export type ListenAddress =

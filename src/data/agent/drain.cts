@@ -48,8 +48,8 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
   drain = {
     handover,
     moving: 0,
-    impatientAt: Date.now() + deadlineMs * PATIENCE,
-    idleUntil: final ? Date.now() + FINAL_IDLE_MS : Infinity,
+    impatientAt: performance.now() + deadlineMs * PATIENCE,
+    idleUntil: final ? performance.now() + FINAL_IDLE_MS : Infinity,
     result: { moved: 0, cutRequests: 0, cutLongLived: 0 },
     drained,
     done: false,
@@ -139,12 +139,12 @@ function sweepSoon(): void {
 function sweep(): void {
   if (drain === null || drain.done) return;
   if (drain.handover) for (const { server } of listeners.values()) moveIdle(server, drain);
-  const impatient = Date.now() >= drain.impatientAt;
+  const impatient = performance.now() >= drain.impatientAt;
   for (const connection of connections) {
     if (connection.lame || connection.moving) continue;
     if (impatient || !drain.handover || !isMovableKind(connection)) makeLame(connection);
   }
-  if (Date.now() >= drain.idleUntil) closeIdle();
+  if (performance.now() >= drain.idleUntil) closeIdle();
   if (connections.size > 0) return;
   drain.done = true;
   clearInterval(drain.timer);
@@ -197,17 +197,21 @@ function cutSocket(connection: Connection, scope: 'requests' | 'all', tally: Tal
   const { socket, response, inFlight } = connection;
   const long = countLongLived(connection);
   if (long > 0 && scope === 'requests') return;
-  if (long > 0) tally.cutLongLived += long;
-  else tally.cutRequests += inFlight;
-  // An event stream gets the end of its last chunk, everything else a plain FIN.
-  if (long > 0 && response !== null) response.end();
-  socket.end();
+  // What has an end already, by an earlier cut or its own, was counted or is complete.
+  if (!socket.writableEnded) {
+    if (long > 0) tally.cutLongLived += long;
+    else tally.cutRequests += inFlight;
+    // An event stream gets the end of its last chunk, everything else a plain FIN.
+    if (long > 0 && response !== null) response.end();
+    socket.end();
+  }
   setTimeout(() => socket.destroy(), CUT_GRACE_MS);
 }
 
 function cutSession(connection: Connection, scope: 'requests' | 'all', tally: Tally): void {
   let left = 0;
   for (const stream of connection.streams) {
+    if (stream.closed) continue;
     const long = isLongStream(stream);
     if (long && scope === 'requests') {
       left++;

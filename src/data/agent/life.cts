@@ -63,9 +63,9 @@ function receive(
       cut(message.scope);
       break;
     case 'adopt': {
-      const { key, id } = message;
+      const { key, id, fresh = false } = message;
       if (isDraining()) handle?.close();
-      const ok = handle !== undefined && !isDraining() && adopt(key, handle);
+      const ok = handle !== undefined && !isDraining() && adopt(key, handle, fresh);
       send({ type: 'adopted', id, ok });
       break;
     }
