@@ -248,6 +248,7 @@ class Supervisor {
     const { settings } = this.#config;
     this.#log.write('info', 'starting', {
       version: this.#options.version,
+      pid: process.pid,
       app: settings.app,
       workers: policyOf(settings).workers,
       budgetBytes: this.#budget.bytes,

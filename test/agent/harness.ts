@@ -227,6 +227,7 @@ export function startHarness(options: HarnessOptions): Harness {
       deadlineMs: 10_000,
       longDeadlineMs: 20_000,
       handover: true,
+      final: false,
       ...order,
     });
     const message = await waitFor(worker, (m) => m.type === 'drained');
