@@ -90,8 +90,6 @@ export interface WorkerMeasures {
 export interface DrainResult {
   /** Idle keep-alive connections handed to a sibling. */
   readonly moved: number;
-  /** HTTP/2 streams answered with REFUSED_STREAM, which a client may retry. */
-  readonly refusedStreams: number;
   /** Requests that were cut because the deadline came. */
   readonly cutRequests: number;
   /** Long-lived connections that were cut because their deadline came. */
@@ -125,8 +123,16 @@ export type WorkerMessage =
       readonly report: WorkerReport;
       readonly measures: WorkerMeasures;
     }
-  /** One idle connection, whose raw handle comes along, for a sibling that listens on `key`. */
-  | { readonly type: 'connection'; readonly key: ListenKey; readonly id: number }
+  /**
+   * One idle connection, whose raw handle comes along, for a sibling that listens on `key`. `fresh`
+   * (no request ever came on it) goes into the `adopt` that passes it on.
+   */
+  | {
+      readonly type: 'connection';
+      readonly key: ListenKey;
+      readonly id: number;
+      readonly fresh?: boolean;
+    }
   /** The sibling took the connection over; the supervisor may close its copy. */
   | { readonly type: 'adopted'; readonly id: number; readonly ok: boolean }
   /** What the app answered to an `ask`; `status` is null when it did not. */
@@ -150,13 +156,20 @@ export type SupervisorMessage =
       readonly longDeadlineMs: number;
       /** False when no sibling is there to take connections over, as when the whole pool stops. */
       readonly handover: boolean;
+      /** The whole pool stops: an idle connection has nothing to wait for. */
+      readonly final: boolean;
     }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
   /** GET this path inside the worker, past its traffic; `answer` follows within `timeoutMs`. */
   | { readonly type: 'ask'; readonly id: number; readonly path: string; readonly timeoutMs: number }
   /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */
-  | { readonly type: 'adopt'; readonly key: ListenKey; readonly id: number };
+  | {
+      readonly type: 'adopt';
+      readonly key: ListenKey;
+      readonly id: number;
+      readonly fresh?: boolean;
+    };
 
 /** Where a server really listens. */
 export type ListenAddress =

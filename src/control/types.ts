@@ -90,6 +90,8 @@ export type PoolEvent =
       /** What a person should read: the cause if known, else the last stderr lines. */
       readonly detail: string;
     }
+  /** The process lives, but its channel is closed: it hears nothing and tells nothing any more. */
+  | { readonly type: 'disconnected'; readonly worker: WorkerId }
   | { readonly type: 'report'; readonly worker: WorkerId; readonly report: WorkerReport }
   | { readonly type: 'sample'; readonly worker: WorkerId; readonly memoryBytes: number }
   | { readonly type: 'drained'; readonly worker: WorkerId; readonly result: DrainResult }
@@ -180,7 +182,6 @@ export type Told =
       readonly replacedInMs: number;
       readonly drainMs: number;
       readonly moved: number;
-      readonly refusedStreams: number;
       readonly cutRequests: number;
       readonly cutLongLived: number;
       readonly killed: boolean;

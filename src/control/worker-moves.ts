@@ -15,9 +15,11 @@ export const CUT_GRACE_MS = 1000;
 export type News =
   | { readonly type: 'ready' }
   | { readonly type: 'boot_failed'; readonly detail: string; readonly retryAtOnce: boolean }
-  /** Left without being asked to. */
+  /** Left, or cannot be led any more, without being asked to. */
   | {
       readonly type: 'crashed';
+      /** It was on its way out: its replacement serves already. */
+      readonly leaving: boolean;
       readonly code: number | null;
       readonly signal: string | null;
       readonly detail: string;
@@ -102,7 +104,13 @@ export const bootTooLong: Handler<WorkerIn<'booting'>, 'deadline'> = (worker, ev
 // Ready
 
 export const crash: Handler<Worker, 'exited'> = (worker, { code, signal, detail }) =>
-  become(worker, { life: gone }, [], { type: 'crashed', code, signal, detail });
+  become(worker, { life: gone }, [], {
+    type: 'crashed',
+    leaving: worker.drainingSince !== null,
+    code,
+    signal,
+    detail,
+  });
 
 export const reportReady: Handler<WorkerIn<'ready'>, 'report'> = (worker, { report }, situation) =>
   become(worker, { report, lastReportAt: situation.now, life: watched(situation) });
@@ -260,9 +268,9 @@ export const hurryKill: Handler<WorkerIn<'stopping'>, 'terminate'> = (
 
 const gone: Life = { state: 'gone' };
 
-const NOTHING_CUT = { moved: 0, refusedStreams: 0, cutRequests: 0, cutLongLived: 0 };
+const NOTHING_CUT = { moved: 0, cutRequests: 0, cutLongLived: 0 };
 
-function become(
+export function become(
   worker: Worker,
   change: Partial<Worker>,
   effects: readonly Effect[] = [],

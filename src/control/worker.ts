@@ -58,7 +58,17 @@ export interface Worker {
 export type WorkerEvent =
   | Extract<
       PoolEvent,
-      { type: 'spawned' | 'ready' | 'boot_failed' | 'exited' | 'report' | 'sample' | 'drained' }
+      {
+        type:
+          | 'spawned'
+          | 'ready'
+          | 'boot_failed'
+          | 'exited'
+          | 'disconnected'
+          | 'report'
+          | 'sample'
+          | 'drained';
+      }
     >
   /** Order: leave politely. To one that leaves already it only shortens the deadlines. */
   | { readonly type: 'drain'; readonly deadlineMs: number; readonly longDeadlineMs: number }

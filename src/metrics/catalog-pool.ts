@@ -143,12 +143,6 @@ export const POOL_METRICS: readonly Metric[] = [
     },
   }),
   poolMetric({
-    name: 'cofferdam_refused_streams_total',
-    type: 'counter',
-    help: 'HTTP/2 streams refused by a drain; a client may retry them.',
-    read: ({ counters }, emit) => emit([], counters.refusedStreams),
-  }),
-  poolMetric({
     name: 'cofferdam_long_lived_cut_total',
     type: 'counter',
     help: 'WebSockets and event streams that were cut because their deadline came.',

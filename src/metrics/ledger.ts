@@ -27,7 +27,6 @@ export interface Counters {
   readonly minorGcMs: number;
   readonly majorGcMs: number;
   readonly dropped: Readonly<Record<DropReason, number>>;
-  readonly refusedStreams: number;
   readonly cutLongLived: number;
   /** From the decision to the moment when the new worker served, by reason. */
   readonly recycleMs: Readonly<Record<RecycleReason, number>>;
@@ -101,7 +100,6 @@ export function createLedger(): Ledger {
       const book = books.get(worker);
       if (book !== undefined) book.drained = true;
       sums.dropped.deadline += result.cutRequests;
-      sums.refusedStreams += result.refusedStreams;
       sums.cutLongLived += result.cutLongLived;
     },
     killed(worker) {
@@ -181,7 +179,6 @@ function emptySums(): Sums {
     minorGcMs: 0,
     majorGcMs: 0,
     dropped: zeros(DROP_REASONS),
-    refusedStreams: 0,
     cutLongLived: 0,
     recycleMs: zeros(RECYCLE_REASONS),
     recycled: zeros(RECYCLE_REASONS),

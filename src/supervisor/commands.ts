@@ -11,7 +11,8 @@ export interface CommandsOptions {
   readonly loop: Loop;
   facts(): ProbeFacts;
   readonly waiters: Waiters;
-  reload(): Promise<void>;
+  /** Resolves to the settings that only a restart applies. */
+  reload(): Promise<readonly string[]>;
   status(): Status;
 }
 
@@ -25,8 +26,7 @@ export function createCommands(options: CommandsOptions): ControlHandler {
     probe: ({ probe }) => probeNow(probe, options),
     scale: ({ slots }) => scale(slots, options),
     async reload() {
-      await options.reload();
-      return { ok: true };
+      return { ok: true, restart: await options.reload() };
     },
   };
   return {

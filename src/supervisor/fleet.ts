@@ -34,11 +34,15 @@ export interface FleetOptions {
   launchOf(epoch: number): Launch;
   emit(event: PoolEvent): void;
   onListening(listener: Omit<Listener, 'fd'>): void;
+  /** An app may swallow this error, and then nobody would know. */
+  onListenFailure(message: string): void;
   onPid(pid: number, alive: boolean): void;
   /** A worker became ready: its memory at this moment is its floor. */
   onReady(worker: WorkerId, pid: number): void;
   /** Whether the kernel's OOM killer struck in our cgroup since the last call. */
   oomKilled(): boolean;
+  /** Whether the whole pool stops. */
+  isStopping(): boolean;
   now(): number;
 }
 
@@ -89,19 +93,16 @@ export function createFleet(options: FleetOptions): Fleet {
       member.phase = 'draining';
       const handover = [...members.values()].some(({ phase }) => phase === 'ready');
       const { deadlineMs, longDeadlineMs } = effect;
-      member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover });
+      const final = options.isStopping();
+      member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover, final });
     },
     cut: (worker, scope) => send(worker, { type: 'cut', scope }),
     signal: (worker, signal) => members.get(worker)?.process.signal(signal),
     pids: () =>
-      [...members].flatMap(
-        ([
-          worker,
-          {
-            process: { pid },
-          },
-        ]) => (pid === undefined ? [] : [{ worker, pid }]),
-      ),
+      [...members].flatMap(([worker, member]) => {
+        const { pid } = member.process;
+        return pid === undefined ? [] : [{ worker, pid }];
+      }),
   };
 }
 
@@ -139,6 +140,13 @@ function spawnMember(
         const member = members.get(worker);
         if (member === undefined) handle?.close();
         else receive({ worker, member, relay, asks, options }, message, handle);
+      },
+      onDisconnect() {
+        const member = members.get(worker);
+        if (member === undefined) return;
+        // It drains by itself now, and could not be told of connections to adopt.
+        member.phase = 'draining';
+        options.emit({ type: 'disconnected', worker });
       },
       onExit(exit) {
         const member = members.get(worker);
@@ -239,6 +247,7 @@ function listenFailed(
   message: Extract<WorkerMessage, { type: 'listen_failed' }>,
 ): void {
   to.member.listenFailure = message.message;
+  to.options.onListenFailure(message.message);
   // It was born before we knew of that socket, which a sibling bound meanwhile: our fault, not the
   // app's.
   if (message.code === 'EADDRINUSE' && to.options.listeners.has(message.key)) {

@@ -59,6 +59,7 @@ export function startHealth(options: HealthPoolOptions): Health {
       policy: healthPolicy(policyOf(settings()), settings()),
       launchOf: () => healthLaunch(options.launch()),
       onListening: () => {},
+      onListenFailure: () => {},
       told: (told) => announce(told, { log: labelled(options.log), publish: () => {} }),
       finished,
     });

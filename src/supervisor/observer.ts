@@ -16,7 +16,7 @@ export interface ObserverSources {
   settings(): Settings;
   readonly sampler: Sampler;
   readonly version: string;
-  readonly budgetBytes: number;
+  budgetBytes(): number;
   /** TCP ports that the app listens on. */
   ports(): ReadonlySet<number>;
 }
@@ -47,12 +47,12 @@ export function createObserver(sources: ObserverSources): Observer {
     facts,
     snapshot() {
       const now = facts();
-      const { sampler, budgetBytes, version } = sources;
+      const { sampler, version } = sources;
       return {
         version,
         node: process.version,
         startedAtSeconds,
-        budgetBytes,
+        budgetBytes: sources.budgetBytes(),
         treeBytes: sampler.tree()?.totalBytes ?? 0,
         supervisorBytes: sampler.supervisorBytes() ?? 0,
         reloads: { ...reloads },

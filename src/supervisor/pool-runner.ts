@@ -27,7 +27,7 @@ export interface PoolRunner {
 
 export interface PoolRunnerOptions extends Pick<
   FleetOptions,
-  'listeners' | 'launchOf' | 'onListening' | 'onPid' | 'oomKilled'
+  'listeners' | 'launchOf' | 'onListening' | 'onListenFailure' | 'onPid' | 'oomKilled'
 > {
   readonly name: string;
   readonly policy: Policy;
@@ -54,6 +54,7 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
     ...options,
     ledger,
     emit: (event) => loop.enqueue(event),
+    isStopping: () => loop.state().phase.type === 'stopping',
     onReady: (worker, pid) => options.sampleNow(sampledOf(worker, pid)),
     now,
   });

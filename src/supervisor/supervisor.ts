@@ -7,12 +7,13 @@ import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
 import { policyOf } from '../config/policy.ts';
-import type { Settings } from '../config/settings.ts';
-import { adviseOn, checkBudget } from '../config/validate.ts';
+import type { SettingKey } from '../config/settings.ts';
+import { adviseOn } from '../config/validate.ts';
 import type { Outcome, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
-import { resolveBudget, type Budget } from '../metrics/budget.ts';
+import type { Budget } from '../metrics/budget.ts';
 import { announce } from './announce.ts';
+import { budgetOf } from './budget.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
 import type { Launch } from './fleet.ts';
@@ -27,6 +28,7 @@ import { watchOomKills } from './oom.ts';
 import { openOps } from './open-ops.ts';
 import type { OpsServer } from './ops.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
+import { planReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
 import { statusOf } from './status.ts';
@@ -59,7 +61,7 @@ class Supervisor {
   readonly #startedAt = performance.now();
   readonly #listeners = createListeners();
   readonly #waiters = createWaiters();
-  readonly #budget: Budget;
+  #budget: Budget;
   readonly #guard: Guard;
   readonly #pool: PoolRunner;
   readonly #sampler: Sampler;
@@ -67,9 +69,12 @@ class Supervisor {
   readonly #health: Health;
   readonly #notifier: Notifier;
   #config: Config;
-  #launches: Launch[];
+  /** By configuration epoch. */
+  readonly #launches = new Map<number, Launch>();
+  #epoch = 0;
   #control: ControlSocket | null = null;
   #ops: OpsServer | null = null;
+  #listenFailure: string | null = null;
   #interrupts = 0;
   #finish: (outcome: Outcome) => void = () => {};
 
@@ -78,7 +83,7 @@ class Supervisor {
     this.#log = options.log;
     this.#config = options.config;
     const { settings } = options.config;
-    this.#launches = [launchOf(options.config)];
+    this.#launches.set(this.#epoch, launchOf(options.config));
     this.#budget = budgetOf(settings);
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
@@ -97,6 +102,7 @@ class Supervisor {
       policy: policyOf(settings),
       launchOf: (epoch) => this.#launchOf(epoch),
       onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
+      onListenFailure: (message) => (this.#listenFailure = message),
       told: (told) => this.#tell(told),
       finished: (outcome) => void this.#health.end().then(() => this.#finish(outcome)),
     });
@@ -104,7 +110,7 @@ class Supervisor {
       ...shared,
       app: this.#pool,
       settings: () => this.#config.settings,
-      launch: () => this.#launchOf(this.#pool.loop.state().epoch),
+      launch: () => this.#launchOf(this.#epoch),
       log: this.#log,
     });
     this.#observer = createObserver({
@@ -112,7 +118,7 @@ class Supervisor {
       settings: () => this.#config.settings,
       sampler: this.#sampler,
       version: options.version,
-      budgetBytes: this.#budget.bytes,
+      budgetBytes: () => this.#budget.bytes,
       ports: () => this.#listeners.ports(),
     });
   }
@@ -129,7 +135,12 @@ class Supervisor {
       });
       const { settings } = this.#config;
       const isHurried = this.#interrupts > 1;
-      return exitCodeOf(outcome, { app: settings.app, isHurried, log: this.#log });
+      return exitCodeOf(outcome, {
+        app: settings.app ?? '',
+        listenFailure: this.#listenFailure,
+        isHurried,
+        log: this.#log,
+      });
     } finally {
       stopSignals();
       this.#close();
@@ -141,8 +152,10 @@ class Supervisor {
     return health === null ? [this.#pool] : [this.#pool, health];
   }
 
+  /** Effects come in the order of their epochs: older launches are not asked for any more. */
   #launchOf(epoch: number): Launch {
-    return this.#launches[epoch] ?? launchOf(this.#config);
+    for (const older of this.#launches.keys()) if (older < epoch) this.#launches.delete(older);
+    return this.#launches.get(epoch) ?? launchOf(this.#config);
   }
 
   /** What the pools have in common. */
@@ -185,7 +198,11 @@ class Supervisor {
     this.#waiters.told(told);
     this.#health.appTold(told);
     if (told.event === 'all_ready') this.#notifier.ready();
-    if (told.event === 'stopping') this.#notifier.stopping();
+    if (told.event === 'stopping') {
+      this.#notifier.stopping();
+      // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
+      this.#listeners.close();
+    }
   }
 
   #request(request: Request): void {
@@ -217,20 +234,31 @@ class Supervisor {
   }
 
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
-  async #reload(): Promise<void> {
+  async #reload(): Promise<readonly SettingKey[]> {
     try {
-      const config = await this.#options.readConfig();
-      this.#launches.push(launchOf(config));
+      const { config, restart } = planReload(this.#config, await this.#options.readConfig());
+      const budget = budgetOf(config.settings);
+      this.#launches.set(this.#epoch + 1, launchOf(config));
+      this.#epoch += 1;
       this.#config = config;
+      this.#budget = budget;
       this.#pool.loop.enqueue({ type: 'reload', policy: policyOf(config.settings) });
       this.#observer.reloaded(true);
       this.#log.write('info', 'reloading', { file: config.file });
+      if (restart.length > 0) {
+        this.#log.write('warn', 'restart_needed', {
+          settings: restart.join(', '),
+          detail: 'changed, but only a restart applies them',
+        });
+      }
+      return restart;
     } catch (error) {
-      const { code, message } = error as CofferdamError;
+      const { code, message, hint } = error as CofferdamError;
       this.#observer.reloaded(false);
       this.#log.write('error', 'reload_failed', {
         code,
         detail: message,
+        hint,
         running: 'the previous configuration',
       });
       throw error;
@@ -255,6 +283,7 @@ class Supervisor {
     const { settings } = this.#config;
     this.#log.write('info', 'starting', {
       version: this.#options.version,
+      pid: process.pid,
       app: settings.app,
       workers: policyOf(settings).workers,
       budgetBytes: this.#budget.bytes,
@@ -275,13 +304,4 @@ class Supervisor {
     this.#control?.close();
     this.#guard.dismiss();
   }
-}
-
-/** Throws COF_LIMIT_TOO_LOW when not even bare workers fit, whoever set the limit. */
-function budgetOf(settings: Settings): Budget {
-  const { memoryBudgetBytes } = settings;
-  const flagBytes = memoryBudgetBytes === 'auto' ? null : memoryBudgetBytes;
-  const budget = resolveBudget({ flagBytes });
-  checkBudget(budget.bytes, policyOf(settings));
-  return budget;
 }

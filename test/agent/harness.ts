@@ -49,6 +49,7 @@ export interface Worker {
 interface Relay {
   readonly id: number;
   readonly key: ListenKey;
+  readonly fresh: boolean;
   readonly handle: RawHandle;
   readonly tried: Set<Worker>;
   taker: Worker;
@@ -60,6 +61,8 @@ export interface Harness {
   /** Connections that no sibling took. */
   readonly orphaned: { count: number };
   readonly relayed: { count: number };
+  /** Gets connections before all others; for tests of what it does with them. */
+  readonly favourite: { worker: Worker | null };
   /** Starts a worker; resolved when it listens (or sent what `until` waits for). */
   start(until?: (message: WorkerMessage) => boolean): Promise<Worker>;
   spawn(): Worker;
@@ -98,6 +101,7 @@ export function startHarness(options: HarnessOptions): Harness {
   const relays = new Map<number, Relay>();
   const orphaned = { count: 0 };
   const relayed = { count: 0 };
+  const favourite: Harness['favourite'] = { worker: null };
   let slots = 0;
   let relayIds = 0;
 
@@ -162,17 +166,13 @@ export function startHarness(options: HarnessOptions): Harness {
       case 'report':
         worker.report = message.report;
         break;
-      case 'connection':
+      case 'connection': {
         if (handle === undefined) break;
         relayed.count++;
-        passOn({
-          id: ++relayIds,
-          key: message.key,
-          handle,
-          tried: new Set([worker]),
-          taker: worker,
-        });
+        const { key, fresh = false } = message;
+        passOn({ id: ++relayIds, key, fresh, handle, tried: new Set([worker]), taker: worker });
         break;
+      }
       case 'adopted': {
         const relay = relays.get(message.id);
         if (relay === undefined || relay.taker !== worker) break;
@@ -195,7 +195,7 @@ export function startHarness(options: HarnessOptions): Harness {
   function passOn(relay: Relay): void {
     const [taker] = [...workers]
       .filter((worker) => worker.state === 'ready' && !relay.tried.has(worker))
-      .sort((a, b) => (a.report?.connections ?? 0) - (b.report?.connections ?? 0));
+      .sort((a, b) => weigh(a) - weigh(b));
     if (taker === undefined) {
       relays.delete(relay.id);
       orphaned.count++;
@@ -205,7 +205,12 @@ export function startHarness(options: HarnessOptions): Harness {
     relay.taker = taker;
     relay.tried.add(taker);
     relays.set(relay.id, relay);
-    send(taker, { type: 'adopt', key: relay.key, id: relay.id }, relay.handle);
+    const { key, id, fresh, handle } = relay;
+    send(taker, { type: 'adopt', key, id, fresh }, handle);
+  }
+
+  function weigh(worker: Worker): number {
+    return worker === favourite.worker ? -1 : (worker.report?.connections ?? 0);
   }
 
   function send(worker: Worker, message: SupervisorMessage, handle?: RawHandle): void {
@@ -222,6 +227,7 @@ export function startHarness(options: HarnessOptions): Harness {
       deadlineMs: 10_000,
       longDeadlineMs: 20_000,
       handover: true,
+      final: false,
       ...order,
     });
     const message = await waitFor(worker, (m) => m.type === 'drained');
@@ -235,6 +241,7 @@ export function startHarness(options: HarnessOptions): Harness {
     workers,
     orphaned,
     relayed,
+    favourite,
     spawn: spawnWorker,
     async start(until = (message) => message.type === 'listening') {
       const worker = spawnWorker();

@@ -143,6 +143,16 @@ describe('a unix socket', () => {
     expect(readdirSync(folder).sort()).toEqual(['.app.sock.cofferdam', 'app.sock']);
   });
 
+  test('has the mode that the app asks for', async () => {
+    const path = join(folder, 'app.sock');
+    const LISTEN = JSON.stringify([{ path, readableAll: true, writableAll: true }]);
+    start('listen.cjs', { env: { LISTEN } });
+    const first = await harness.start();
+    const second = await harness.start();
+    await expectAnswersFrom([first, second], { path });
+    expect(statSync(path).mode & 0o666).toBe(0o666);
+  });
+
   test('is put back when a later worker removes "its stale socket"', async () => {
     const path = join(folder, 'app.sock');
     start('unix.cjs', { env: { SOCKET: path, UNLINK: '1' } });

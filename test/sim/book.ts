@@ -213,9 +213,9 @@ function hearReport(book: Book, entry: Entry | undefined, longLived: boolean): v
   entry.silent = false;
   entry.longLived = longLived;
   // It may have become long-lived after the drain began; then the long deadline holds.
-  if (!longLived || entry.drainedAt === null || book.stopping !== null) return;
-  if (entry.termAt !== null || entry.cut === 'all') return;
-  entry.goneBy = Math.max(entry.goneBy, drainBound(book, entry.drainedAt, true));
+  if (!longLived || entry.drainedAt === null || entry.termAt !== null) return;
+  if (entry.cut === 'all') return;
+  entry.goneBy = Math.max(entry.goneBy, entry.longCutAt + ladderMs(book.policy) + book.slackMs);
 }
 
 function hearExit(book: Book, entry: Entry | undefined): void {

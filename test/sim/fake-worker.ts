@@ -117,7 +117,7 @@ export function reportOf(worker: FakeWorker, now: number): WorkerReport {
 
 export function drainResultOf(worker: FakeWorker): DrainResult {
   const { cutRequests, cutLongLived } = worker;
-  return { moved: 1, refusedStreams: 0, cutRequests, cutLongLived };
+  return { moved: 1, cutRequests, cutLongLived };
 }
 
 // --- internal ---

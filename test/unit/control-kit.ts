@@ -82,7 +82,7 @@ export function startPlayer(change: Partial<Policy> = {}, random = (): number =>
       send({ type: 'report', worker, report: { ...NO_REPORT, ...report } }),
     sample: (worker, memoryBytes) => send({ type: 'sample', worker, memoryBytes }),
     drained: (worker) => {
-      const result = { moved: 0, refusedStreams: 0, cutRequests: 0, cutLongLived: 0 };
+      const result = { moved: 0, cutRequests: 0, cutLongLived: 0 };
       return send({ type: 'drained', worker, result });
     },
     wait(ms) {

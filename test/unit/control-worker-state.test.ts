@@ -25,6 +25,7 @@ const LIVES: { [S in WorkerStateName]: Extract<Life, { state: S }> } = {
 const EVENTS: { [E in WorkerEventName]: Extract<WorkerEvent, { type: E }> } = {
   spawned: { type: 'spawned', worker: 1, pid: 42 },
   ready: { type: 'ready', worker: 1 },
+  disconnected: { type: 'disconnected', worker: 1 },
   boot_failed: { type: 'boot_failed', worker: 1, message: 'boom', retryAtOnce: false },
   exited: { type: 'exited', worker: 1, code: 1, signal: null, detail: 'boom' },
   report: { type: 'report', worker: 1, report: { ...NO_REPORT, requests: 7 } },
@@ -32,7 +33,7 @@ const EVENTS: { [E in WorkerEventName]: Extract<WorkerEvent, { type: E }> } = {
   drained: {
     type: 'drained',
     worker: 1,
-    result: { moved: 1, refusedStreams: 0, cutRequests: 0, cutLongLived: 0 },
+    result: { moved: 1, cutRequests: 0, cutLongLived: 0 },
   },
   drain: { type: 'drain', deadlineMs: 100, longDeadlineMs: 200 },
   terminate: { type: 'terminate' },
@@ -48,6 +49,7 @@ const EVENTS: { [E in WorkerEventName]: Extract<WorkerEvent, { type: E }> } = {
 const EXPECTED: Record<WorkerEventName, Record<WorkerStateName, string>> = {
   spawned: row('booting', 'ready', 'draining', 'lingering', 'stopping', 'killing', '-'),
   ready: row('ready!', '-', '-', '-', '-', '-', '-'),
+  disconnected: row('stopping T!', 'draining!', '-', '-', '-', '-', '-'),
   boot_failed: row('stopping T!', '-', '-', '-', '-', '-', '-'),
   exited: row('gone!', 'gone!', 'gone!', 'gone!', 'gone', 'gone', '-'),
   report: row('booting', 'ready', 'draining', 'lingering', 'stopping', '-', '-'),

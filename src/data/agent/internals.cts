@@ -10,6 +10,10 @@ export interface RawHandle {
   readonly fd: number;
   readonly writeQueueSize?: number;
   reading?: boolean;
+  /** Whether a parser has ever read from it; Node lets that happen once. */
+  _consumed?: boolean;
+  /** Of a pipe. */
+  fchmod?: (mode: number) => number;
   onconnection?: (status: number, client: RawHandle) => void;
   readStart(): number;
   readStop(): number;
@@ -53,6 +57,7 @@ export type AnyServer = Server & {
   _pipeName?: string;
   timeout?: number;
   keepAliveTimeout?: number;
+  headersTimeout?: number;
 };
 
 /** Payload of the `http.server.request.start` and `http.server.response.finish` channels. */

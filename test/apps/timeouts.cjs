@@ -2,4 +2,4 @@
 const { createServer } = require('node:http');
 const { answer } = require('./answer.cjs');
 
-createServer({ keepAliveTimeout: 1000 }, answer).listen(0);
+createServer(JSON.parse(process.env.OPTIONS), answer).listen(0);
