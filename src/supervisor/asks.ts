@@ -37,7 +37,7 @@ export function createAsks(): Asks {
         }
         lastId += 1;
         const id = lastId;
-        const late = new Error(`no answer within ${timeoutMs} ms`);
+        const late = new Error('no worker answered in time');
         const timer = setTimeout(() => settle(id, ({ reject }) => reject(late)), timeoutMs);
         waiting.set(id, { worker, timer, resolve, reject });
         send(id);

@@ -2,6 +2,7 @@
  * The app's own health check: asked of one worker, then of the next while the first is silent, and
  * whoever answers first has answered. Whoever asks meanwhile shares the answer.
  */
+import { performance } from 'node:perf_hooks';
 import type { WorkerId } from '../control/types.ts';
 import type { AppAnswer } from './asks.ts';
 
@@ -29,30 +30,38 @@ export function createHealth(options: HealthOptions): () => Promise<AppAnswer> {
 const WORKERS_ASKED_MAX = 4;
 
 function askAround({ candidates, ask, timeoutMs }: HealthOptions): Promise<AppAnswer> {
-  const asked = candidates().slice(0, WORKERS_ASKED_MAX);
+  const waiting = candidates().slice(0, WORKERS_ASKED_MAX);
   const limitMs = timeoutMs();
-  if (asked.length === 0) return Promise.reject(new Error('no worker is ready'));
+  if (waiting.length === 0) return Promise.reject(new Error('no worker answers'));
+  // Each has a fair part of the time for itself before the next one is asked as well.
+  const shareMs = limitMs / waiting.length;
+  const startedAt = performance.now();
   return new Promise((resolve, reject) => {
-    let failed = 0;
-    const timers: NodeJS.Timeout[] = [];
-    const settle = (act: () => void): void => {
-      for (const timer of timers) clearTimeout(timer);
-      act();
-    };
-    const askNext = (worker: WorkerId, leftMs: number): void => {
+    let asked = 0;
+    let timer: NodeJS.Timeout | undefined;
+    const askNext = (): void => {
+      clearTimeout(timer);
+      const worker = waiting.shift();
+      if (worker === undefined) return;
+      asked += 1;
+      timer = setTimeout(askNext, shareMs);
+      const leftMs = Math.max(1, Math.round(limitMs - (performance.now() - startedAt)));
       ask(worker, leftMs).then(
-        (answer) => settle(() => resolve(answer)),
+        (answer) => {
+          clearTimeout(timer);
+          waiting.length = 0;
+          resolve(answer);
+        },
         (error: Error) => {
-          failed += 1;
-          if (failed === asked.length) settle(() => reject(error));
+          asked -= 1;
+          if (waiting.length > 0) askNext();
+          else if (asked === 0) {
+            clearTimeout(timer);
+            reject(error);
+          }
         },
       );
     };
-    // Each has a fair part of the time for itself before the next one is asked as well.
-    asked.forEach((worker, index) => {
-      const afterMs = (limitMs / asked.length) * index;
-      if (index === 0) askNext(worker, limitMs);
-      else timers.push(setTimeout(() => askNext(worker, limitMs - afterMs), afterMs));
-    });
+    askNext();
   });
 }

@@ -31,6 +31,9 @@ const SAMPLE_MS = 1000;
 /** File pages hardly change, and to count them costs milliseconds per process. */
 const SHARED_PAGES_MS = 30_000;
 
+/** By then a usual pool has booted. */
+const FIRST_LOOK_MS = 5000;
+
 export function startSampler(options: SamplerOptions): Sampler {
   const meter = createTreeMeter();
   const pids = (): number[] => [process.pid, ...options.workers().map(({ pid }) => pid)];
@@ -41,7 +44,9 @@ export function startSampler(options: SamplerOptions): Sampler {
   const round = setInterval(() => {
     for (const worker of options.workers()) sample(worker);
   }, SAMPLE_MS);
-  const refresh = setInterval(() => void meter.refresh(pids()), SHARED_PAGES_MS);
+  const look = (): void => void meter.refresh(pids());
+  const firstLook = setTimeout(look, FIRST_LOOK_MS);
+  const refresh = setInterval(look, SHARED_PAGES_MS);
   return {
     sample,
     tree: () => meter.read(pids()),
@@ -49,6 +54,7 @@ export function startSampler(options: SamplerOptions): Sampler {
     pssBytes: (pid) => meter.pssBytes(pid),
     stop() {
       clearInterval(round);
+      clearTimeout(firstLook);
       clearInterval(refresh);
     },
   };

@@ -8,11 +8,10 @@ import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
 import { policyOf } from '../config/policy.ts';
 import type { SettingKey } from '../config/settings.ts';
-import { adviseOn } from '../config/validate.ts';
 import type { Outcome, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
 import type { Budget } from '../metrics/budget.ts';
-import { announce } from './announce.ts';
+import { announce, announceStart } from './announce.ts';
 import { budgetOf } from './budget.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
@@ -128,7 +127,7 @@ class Supervisor {
     try {
       this.#control = await this.#openControl();
       this.#ops = await this.#openOps();
-      this.#logStart();
+      announceStart(this.#config, this.#budget, this.#options);
       const outcome = await new Promise<Outcome>((resolve) => {
         this.#finish = resolve;
         this.#pool.loop.enqueue({ type: 'start' });
@@ -277,20 +276,6 @@ class Supervisor {
       ledger: this.#pool.ledger,
       ops: this.#ops?.url ?? null,
     });
-  }
-
-  #logStart(): void {
-    const { settings } = this.#config;
-    this.#log.write('info', 'starting', {
-      version: this.#options.version,
-      pid: process.pid,
-      app: settings.app,
-      workers: policyOf(settings).workers,
-      budgetBytes: this.#budget.bytes,
-      budgetFrom: this.#budget.origin,
-      name: settings.name,
-    });
-    for (const detail of adviseOn(settings)) this.#log.write('warn', 'advice', { detail });
   }
 
   #close(): void {
