@@ -18,7 +18,7 @@ export interface HealthPoolOptions extends Pick<
   'listeners' | 'onPid' | 'oomKilled' | 'sampleNow'
 > {
   readonly app: PoolRunner;
-  settings(): Settings;
+  readonly settings: () => Settings;
   /** What the app's workers are started with now. */
   launch(): Launch;
   readonly log: Log;

@@ -8,9 +8,9 @@ import type { AppAnswer } from './asks.ts';
 
 export interface HealthOptions {
   /** Who may be asked, the likeliest to answer first. */
-  candidates(): readonly WorkerId[];
-  ask(worker: WorkerId, timeoutMs: number): Promise<AppAnswer>;
-  timeoutMs(): number;
+  readonly candidates: () => readonly WorkerId[];
+  readonly ask: (worker: WorkerId, timeoutMs: number) => Promise<AppAnswer>;
+  readonly timeoutMs: () => number;
 }
 
 /** Returns the function that asks; it rejects with a sentence when nobody answered in time. */

@@ -32,8 +32,8 @@ export interface PoolRunnerOptions extends Pick<
   readonly name: string;
   readonly policy: Policy;
   sampleNow(worker: Sampled): void;
-  told(told: Told): void;
-  finished(outcome: Outcome): void;
+  readonly told: (told: Told) => void;
+  readonly finished: (outcome: Outcome) => void;
 }
 
 /** A report comes each second: who missed so many does not answer. */

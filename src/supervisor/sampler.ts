@@ -7,7 +7,7 @@ import { createTreeMeter, type TreeMemory } from '../metrics/tree.ts';
 /** A worker process, and who wants to know its memory. */
 export interface Sampled {
   readonly pid: number;
-  took(memory: WorkerMemory): void;
+  readonly took: (memory: WorkerMemory) => void;
 }
 
 export interface SamplerOptions {

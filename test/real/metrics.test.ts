@@ -15,7 +15,7 @@ afterEach(async () => {
 
 async function serve(
   flags: readonly string[],
-): Promise<{ url: string; scrape(): Promise<string> }> {
+): Promise<{ url: string; readonly scrape: () => Promise<string> }> {
   running = await spawnCofferdam([ECHO_APP, '--ops', '127.0.0.1:0', ...flags]);
   const ops = await opsUrl(running);
   await running.waitForTold('all_ready');

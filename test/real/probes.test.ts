@@ -12,6 +12,9 @@ import { CLEAN_ENV, runCli } from './cli-process.ts';
 
 const WORKERS = 2;
 
+/** Blocked workers are killed at the end of a test, not waited for. */
+const HURRY = ['--drain-timeout', '1s', '--kill-timeout', '200ms'];
+
 let running: RunningCofferdam[] = [];
 let aborts: AbortController[] = [];
 
@@ -25,11 +28,11 @@ afterEach(async () => {
 
 interface Instance {
   readonly cofferdam: RunningCofferdam;
-  ask(path: string): Promise<OpsAnswer>;
+  readonly ask: (path: string) => Promise<OpsAnswer>;
 }
 
 async function serve(flags: readonly string[] = [], env = {}): Promise<Instance> {
-  const args = [ECHO_APP, '--workers', String(WORKERS), '--ops', '127.0.0.1:0', ...flags];
+  const args = [ECHO_APP, '--workers', String(WORKERS), '--ops', '127.0.0.1:0', ...HURRY, ...flags];
   const cofferdam = await spawnCofferdam(args, { env });
   running.push(cofferdam);
   const url = await opsUrl(cofferdam);

@@ -187,8 +187,8 @@ function intercept(
  * server that has a handle already only asks it to listen.
  */
 function pretendToListen(server: AnyServer, descriptor: number, flags: number | undefined): void {
-  const { _createServerHandle: create } = require('node:net') as unknown as NetInternals;
-  const handle = create(null, null, null, descriptor, flags);
+  const net = require('node:net') as unknown as NetInternals;
+  const handle = net._createServerHandle(null, null, null, descriptor, flags);
   // An error code: then the usual way meets the same error, and reports it as the app expects.
   if (typeof handle === 'number') return;
   handle.listen = () => 0;
