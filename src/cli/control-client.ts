@@ -153,9 +153,10 @@ function understand<R extends ControlRequest>(line: string): ReplyTo<R> {
     throw refusal('the answer is not JSON', 'Is it another version of Cofferdam?');
   }
   if (isRecord(reply) && reply['ok'] === true) return reply as unknown as ReplyTo<R>;
-  const { code, message } = isRecord(reply) ? reply : {};
+  const { code, message, hint } = isRecord(reply) ? reply : {};
   const text = typeof message === 'string' ? message : 'the command was refused without a reason';
-  throw isErrorCode(code) ? new CofferdamError(code, text) : refusal(text);
+  const advice = typeof hint === 'string' ? { hint } : {};
+  throw isErrorCode(code) ? new CofferdamError(code, text, advice) : refusal(text);
 }
 
 function refusal(message: string, hint?: string): CofferdamError {

@@ -46,6 +46,7 @@ export type ControlRefusal = {
   readonly ok: false;
   readonly code: string;
   readonly message: string;
+  readonly hint?: string;
 };
 
 export interface Recycled {

@@ -10,7 +10,7 @@ import { CofferdamError } from '../errors.ts';
 export type Reply = Readonly<Record<string, unknown>> & { readonly ok: boolean };
 
 export interface ControlHandler {
-  /** Resolves to the reply; a CofferdamError becomes `{ok: false, code, message}`. */
+  /** Resolves to the reply; a CofferdamError becomes `{ok: false, code, message, hint}`. */
   handle(command: string, parameters: Readonly<Record<string, unknown>>): Promise<Reply>;
 }
 
@@ -141,7 +141,8 @@ async function replyTo(line: string, handler: ControlHandler): Promise<Reply> {
     return await handler.handle(request.command, request.parameters);
   } catch (error) {
     if (error instanceof CofferdamError) {
-      return { ok: false, code: error.code, message: error.message };
+      const { code, message, hint } = error;
+      return { ok: false, code, message, hint };
     }
     return { ok: false, code: 'COF_INTERNAL', message: String(error) };
   }
