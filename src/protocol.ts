@@ -64,8 +64,6 @@ export interface WorkerReport {
 export interface DrainResult {
   /** Idle keep-alive connections handed to a sibling. */
   readonly moved: number;
-  /** HTTP/2 streams answered with REFUSED_STREAM, which a client may retry. */
-  readonly refusedStreams: number;
   /** Requests that were cut because the deadline came. */
   readonly cutRequests: number;
   /** Long-lived connections that were cut because their deadline came. */

@@ -28,7 +28,7 @@ const DURATION_UNITS = [
 
 /** `512MiB`, `1.5GiB`, `200MB` (10^6), `64KiB`, `100B` → whole bytes; the unit is mandatory. */
 export function parseBytes(text: string): number | null {
-  const match = /^(\d{1,15}(?:\.\d{1,6})?) ?([kmgt]?i?b)$/i.exec(text.trim());
+  const match = /^(\d{1,16}(?:\.\d{1,6})?) ?([kmgt]?i?b)$/i.exec(text.trim());
   const factor = BYTE_UNITS[match?.[2]?.toLowerCase() ?? ''];
   if (match?.[1] === undefined || factor === undefined) return null;
   const bytes = Math.round(Number(match[1]) * factor);

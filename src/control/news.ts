@@ -28,7 +28,7 @@ export function lossOf(worker: Worker): DrainResult {
   return (
     worker.drained ?? {
       moved: 0,
-      refusedStreams: 0,
+
       cutRequests: Math.max(0, inFlight - longLived),
       cutLongLived: longLived,
     }

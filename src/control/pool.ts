@@ -71,7 +71,7 @@ export function totals(state: PoolState): PoolTotals {
 // --- internal ---
 
 /**
- * Rounds of "deadlines, then reconcile" in one step. A chain of states whose timeouts are all zero
+ * Rounds of "reconcile, then deadlines" in one step. A chain of states whose timeouts are all zero
  * is six long; more rounds than that would be a fault, and must not hang the supervisor.
  */
 const ROUNDS_MAX = 8;
@@ -100,8 +100,9 @@ function apply(turn: Turn, event: PoolEvent): void {
 function settle(turn: Turn): void {
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const before = turn.effects.length;
-    fireDeadlines(turn);
     reconcile(turn);
+    // After reconcile, since an order may bring a deadline forward without any effect of its own.
+    fireDeadlines(turn);
     if (turn.effects.length === before) return;
   }
 }
@@ -170,7 +171,8 @@ function scale(turn: Turn, slots: number): void {
   tell(turn, { event: 'scaled', from, to });
 }
 
-function shift(turn: Turn, gapMs: number): void {
+function shift(turn: Turn, exactGapMs: number): void {
+  const gapMs = Math.ceil(exactGapMs);
   if (!(gapMs > 0)) return;
   const { pool } = turn;
   for (const worker of pool.workers.values()) {

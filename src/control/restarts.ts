@@ -11,8 +11,7 @@ export const BACKOFF_BASE_MS = 250;
 /** Never wait longer: a cause that was mended must be noticed within seconds. */
 export const BACKOFF_CAP_MS = 15_000;
 /**
- * Share by which delays vary up and down, so that slots that failed together do not retry
- * together.
+ * Share by which delays vary up and down, so that slots that failed together do not retry together.
  */
 export const BACKOFF_JITTER = 0.1;
 /**
@@ -67,8 +66,7 @@ export function afterCrash(restarts: Restarts, failure: Failure): Restarts {
 }
 
 /**
- * A worker became ready: free retries may be used again, the failures stay until it proves
- * healthy.
+ * A worker became ready: free retries may be used again, the failures stay until it proves healthy.
  */
 export function afterReady(restarts: Restarts): Restarts {
   return restarts.freeRetries === 0 ? restarts : { ...restarts, freeRetries: 0 };

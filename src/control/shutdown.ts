@@ -37,7 +37,8 @@ export function finishIfEmpty(turn: Turn): void {
 
 function endGracefully(turn: Turn, worker: Worker): void {
   const { drainTimeoutMs: deadlineMs } = turn.pool.policy;
-  if (worker.life.state === 'booting' || isSilent(worker)) {
+  // One that boots has nothing to drain: its table makes TERM of it.
+  if (worker.life.state === 'stopping' || isSilent(worker)) {
     dispatch(turn, worker.id, { type: 'terminate' });
     return;
   }

@@ -25,8 +25,8 @@ export function retireExcess(turn: Turn): void {
   const { pool } = turn;
   for (const { number, recycle } of pool.slots.values()) {
     if (number <= pool.size) continue;
-    if (recycle !== null && recycle.replacedAt === null)
-      changeSlot(turn, number, { recycle: null });
+    // Without a replacement to come there is nothing to make before it breaks.
+    if (recycle?.replacedAt === null) changeSlot(turn, number, { recycle: null });
     for (const worker of workersIn(turn, number)) retireOne(turn, worker);
   }
 }

@@ -36,8 +36,8 @@ export interface Policy {
   /** Requests after which a worker is replaced; 0 = never. */
   readonly maxRequests: number;
   /**
-   * Share 0..1 by which request and age limits are lowered at random, so that instances do not
-   * beat together.
+   * Share 0..1 by which request and age limits are lowered at random, so that instances do not beat
+   * together.
    */
   readonly jitter: number;
   /** Hard memory limit of a worker, bytes; 0 = none. */
@@ -62,7 +62,7 @@ export interface Policy {
 
 export type PoolEvent =
   | { readonly type: 'start' }
-  /** Time passed; the supervisor sends one at least every `TICK_MS`. */
+  /** Time passed: the next deadline of the pool came. */
   | { readonly type: 'tick' }
   | { readonly type: 'spawned'; readonly worker: WorkerId; readonly pid: number }
   /** Listening, and warm if a warm-up was asked for. */
@@ -180,7 +180,6 @@ export type Told =
       readonly replacedInMs: number;
       readonly drainMs: number;
       readonly moved: number;
-      readonly refusedStreams: number;
       readonly cutRequests: number;
       readonly cutLongLived: number;
       readonly killed: boolean;
@@ -281,7 +280,7 @@ export interface WorkerView {
 
 /** Counters since the start, and two gauges of this moment. */
 export interface PoolTotals {
-  /** Finished replacements by reason. */
+  /** Finished replacements by reason; crashes and boot failures are counted apart. */
   readonly recycles: Readonly<Record<RecycleReason, number>>;
   readonly crashes: number;
   readonly bootFailures: number;

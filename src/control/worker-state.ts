@@ -85,7 +85,7 @@ export const TABLE: Table = {
     sample: move.noteMemory,
     drained: move.noteDrained,
     drain: 'ignore',
-    terminate: 'ignore',
+    terminate: move.hurryKill,
     kill: move.kill,
     ask: 'ignore',
     deadline: move.killLate,

@@ -72,7 +72,7 @@ export type WorkerEvent =
     >
   /** Order: leave politely. To one that leaves already it only shortens the deadlines. */
   | { readonly type: 'drain'; readonly deadlineMs: number; readonly longDeadlineMs: number }
-  /** Order: TERM now, KILL later. */
+  /** Order: TERM now, KILL later. To one that has its TERM it only shortens the deadline. */
   | { readonly type: 'terminate' }
   /** Order: KILL now. */
   | { readonly type: 'kill'; readonly why: string }

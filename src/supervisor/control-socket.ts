@@ -2,15 +2,15 @@
  * The control socket: a unix socket, mode 0600, one JSON line in, one JSON line out. Whatever comes
  * in, nothing stops: every line, every client and every queue has a bound.
  */
-import { chmodSync, mkdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { ensureSocketFolder } from '../config/paths.ts';
 import { CofferdamError } from '../errors.ts';
 
 export type Reply = Readonly<Record<string, unknown>> & { readonly ok: boolean };
 
 export interface ControlHandler {
-  /** Resolves to the reply; a CofferdamError becomes `{ok: false, code, message, hint}`. */
+  /** Resolves to the reply; a CofferdamError becomes `{ok: false, code, message}`. */
   handle(command: string, parameters: Readonly<Record<string, unknown>>): Promise<Reply>;
 }
 
@@ -35,7 +35,7 @@ export async function openControlSocket(
   path: string,
   handler: ControlHandler,
 ): Promise<ControlSocket> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  ensureSocketFolder(path);
   await removeStale(path);
   const clients = new Set<Socket>();
   const followers = new Set<Socket>();
@@ -141,8 +141,7 @@ async function replyTo(line: string, handler: ControlHandler): Promise<Reply> {
     return await handler.handle(request.command, request.parameters);
   } catch (error) {
     if (error instanceof CofferdamError) {
-      const { code, message, hint } = error;
-      return { ok: false, code, message, hint };
+      return { ok: false, code: error.code, message: error.message, hint: error.hint };
     }
     return { ok: false, code: 'COF_INTERNAL', message: String(error) };
   }

@@ -74,7 +74,6 @@ function prettyWriter({ stream }: LogOptions): Writer {
 /** What is worth reading only when it is not zero; JSON has it always. */
 const SILENT_WHEN_ZERO: ReadonlySet<string> = new Set([
   'moved',
-  'refusedStreams',
   'cutRequests',
   'cutLongLived',
   'killed',

@@ -8,7 +8,7 @@ import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
 import { policyOf } from '../config/policy.ts';
 import type { SettingKey, Settings } from '../config/settings.ts';
-import { checkBudget } from '../config/validate.ts';
+import { adviseOn, checkBudget } from '../config/validate.ts';
 import type { Effect, Outcome, Told } from '../control/types.ts';
 import { type CofferdamError, EXIT } from '../errors.ts';
 import { resolveBudget, type Budget } from '../metrics/budget.ts';
@@ -254,6 +254,7 @@ class Supervisor {
       budgetFrom: this.#budget.origin,
       name: settings.name,
     });
+    for (const detail of adviseOn(settings)) this.#log.write('warn', 'advice', { detail });
   }
 
   #exitCodeOf(outcome: Outcome): number {

@@ -133,6 +133,7 @@ export function startHarness(options: HarnessOptions): Harness {
     workers.add(worker);
     const hear = (chunk: Buffer) => {
       worker.output.text += chunk.toString();
+      notify(worker);
     };
     child.stdout?.on('data', hear);
     child.stderr?.on('data', hear);
@@ -260,31 +261,64 @@ export async function waitFor(
   wanted: (message: WorkerMessage) => boolean,
   timeoutMs = 15_000,
 ): Promise<WorkerMessage> {
-  return new Promise((resolve, reject) => {
-    const fail = (why: string) => {
-      worker.watchers.delete(look);
-      clearTimeout(timer);
-      reject(new Error(`${why}; output: ${worker.output.text.slice(-2000)}`));
-    };
-    const timer = setTimeout(() => {
-      fail(`no such message in ${timeoutMs} ms (got ${worker.messages.map((m) => m.type).join()})`);
-    }, timeoutMs);
-    const look = () => {
-      const found = worker.messages.find(wanted);
-      if (found !== undefined) {
-        worker.watchers.delete(look);
-        clearTimeout(timer);
-        resolve(found);
-      } else if (worker.state === 'gone') fail('the worker is gone');
-    };
-    worker.watchers.add(look);
-    look();
-  });
+  const find = () => worker.messages.find(wanted);
+  const types = () => worker.messages.map(({ type }) => type).join();
+  await waitUntil(worker, () => find() !== undefined, `the message; got ${types()}`, timeoutMs);
+  return find() as WorkerMessage;
+}
+
+/** A file of `test/apps`. */
+export function appPath(name: string): string {
+  return `${ROOT}test/apps/${name}`;
+}
+
+/** Waits until a worker has printed a text. */
+export async function waitForOutput(
+  worker: Worker,
+  text: string,
+  timeoutMs = 15_000,
+): Promise<void> {
+  await waitUntil(worker, () => worker.output.text.includes(text), `"${text}"`, timeoutMs);
+}
+
+/** The TCP port of the first listening socket that is kept. */
+export function portOf(harness: Harness): number {
+  for (const { address } of harness.kept.values()) if (address.kind === 'tcp') return address.port;
+  throw new Error('nothing listens on TCP');
 }
 
 // --- internal ---
 
 let built = false;
+
+async function waitUntil(
+  worker: Worker,
+  isTrue: () => boolean,
+  what: string,
+  timeoutMs: number,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const end = (settle: () => void) => {
+      worker.watchers.delete(look);
+      clearTimeout(timer);
+      settle();
+    };
+    const fail = (why: string) => {
+      end(() => {
+        reject(new Error(`waited for ${what}: ${why}; output: ${worker.output.text.slice(-2000)}`));
+      });
+    };
+    const timer = setTimeout(() => {
+      fail(`nothing in ${timeoutMs} ms`);
+    }, timeoutMs);
+    const look = () => {
+      if (isTrue()) end(resolve);
+      else if (worker.state === 'gone') fail('the worker is gone');
+    };
+    worker.watchers.add(look);
+    look();
+  });
+}
 
 function notify(worker: Worker): void {
   for (const watcher of worker.watchers) watcher();

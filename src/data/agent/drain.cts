@@ -47,7 +47,7 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
     handover,
     moving: 0,
     impatientAt: Date.now() + deadlineMs * PATIENCE,
-    result: { moved: 0, refusedStreams: 0, cutRequests: 0, cutLongLived: 0 },
+    result: { moved: 0, cutRequests: 0, cutLongLived: 0 },
     drained,
     done: false,
     // Keeps the process until the last handle is sent, too.

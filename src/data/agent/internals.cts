@@ -13,6 +13,8 @@ export interface RawHandle {
   onconnection?: (status: number, client: RawHandle) => void;
   readStart(): number;
   readStop(): number;
+  ref(): void;
+  unref(): void;
   close(done?: () => void): void;
 }
 

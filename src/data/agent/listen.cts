@@ -17,6 +17,7 @@ import type { ListenAddress, ListenKey, WorkerBrief } from '../../protocol.ts' w
 };
 import type { AnyServer, Listen2, RawHandle } from './internals.cts';
 import { send, sendHandle } from './channel.cts';
+import { parkOnClose, unpark } from './park.cts';
 
 export type Scheme = 'http' | 'https' | 'http2' | 'tcp';
 
@@ -41,7 +42,7 @@ export function watchListen(
   listening: (listener: Listener) => void,
 ): void {
   const inherited = new Map(brief.listeners.map(({ key, fd }) => [key, fd]));
-  const moves: Moves = { address: brief.address };
+  const moves: Moves = { address: brief.address, key: null };
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const { server, options } = message as { server: AnyServer; options: ListenOptions };
     if (ownServers.has(server)) return;
@@ -53,12 +54,16 @@ export function watchListen(
     const asked = pending.get(server);
     if (asked === undefined || server._handle === null) return;
     const listener = register(server, server._handle, asked);
+    if (asked.inherited) {
+      parkOnClose(listener.key, listener.handle, () => listeners.delete(listener.key));
+    }
     followed(listener);
     // Not before the app's 'listening' callback has run: who only probes for a free port closes the
     // server there, and the port must be free again at once.
     setImmediate(() => {
       if (listener.handle.fd < 0 || listeners.get(listener.key) !== listener) return;
       tell(listener, asked.inherited);
+      for (const client of asked.clients) listener.handle.onconnection?.(0, client);
       listening(listener);
     });
   });
@@ -87,10 +92,14 @@ interface ListenOptions {
 interface Asked {
   readonly key: ListenKey;
   inherited: boolean;
+  /** Connections that came between a probe and this listen. */
+  clients: RawHandle[];
 }
 
 interface Moves {
-  address: WorkerBrief['address'];
+  readonly address: WorkerBrief['address'];
+  /** The app's first TCP address, whose listen is moved (again, when the first was a probe). */
+  key: ListenKey | null;
 }
 
 const pending = new WeakMap<AnyServer, Asked>();
@@ -112,8 +121,13 @@ function describeListen(options: ListenOptions): ListenKey | null {
   const base =
     port === null && path !== ''
       ? `unix:${isAbstract ? path : resolve(path)}`
-      : `tcp:${host}:${Number(port ?? 0)}`;
+      : `tcp:${host}:${portNumber(port)}`;
   for (let n = 1; ; n++) if (!isTaken(`${base}#${n}`)) return `${base}#${n}`;
+}
+
+function portNumber(port: unknown): number {
+  // Where the app gave none, Node has left its callback or nothing.
+  return typeof port === 'number' || typeof port === 'string' ? Number(port) : 0;
 }
 
 /** Whether a server listens on a key now; one that closed makes room for the next. */
@@ -135,7 +149,7 @@ function intercept(
   // A listen before this one may have ended (a host name that does not resolve) before it got
   // there.
   restore.get(server)?.();
-  const asked: Asked = { key, inherited: false };
+  const asked: Asked = { key, inherited: false, clients: [] };
   pending.set(server, asked);
   const original = server._listen2;
   const own = Object.hasOwn(server, '_listen2');
@@ -146,8 +160,15 @@ function intercept(
   });
   server._listen2 = function listen2(address, port, addressType, backlog, _fd, flags) {
     restore.get(server)?.();
+    if (addressType !== PATH) moves.key ??= key;
     const descriptor = inherited.get(key);
-    if (descriptor !== undefined) {
+    const parked = unpark(key);
+    if (parked !== undefined) {
+      asked.inherited = true;
+      asked.clients = parked.clients;
+      server._handle = parked.handle;
+      original.call(server, null, null, null, backlog, undefined, flags);
+    } else if (descriptor !== undefined) {
       inherited.delete(key);
       asked.inherited = true;
       if (addressType === PATH) restorePath(address);
@@ -155,8 +176,7 @@ function intercept(
     } else if (addressType === PATH) {
       listenOnPath(server, original, address ?? '', backlog, flags);
     } else {
-      const { address: move } = moves;
-      moves.address = null;
+      const move = moves.key === key ? moves.address : null;
       listenOnPort(server, original, move, { address, port, addressType }, backlog, flags);
     }
   };
