@@ -9,15 +9,15 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type * as Dns from 'node:dns';
-import { linkSync, lstatSync, unlinkSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { basename, dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { ListenAddress, ListenKey, WorkerBrief } from '../../protocol.ts' with {
   'resolution-mode': 'import',
 };
 import type { AnyServer, Listen2, RawHandle } from './internals.cts';
 import { send, sendHandle } from './channel.cts';
 import { parkOnClose, unpark } from './park.cts';
+import { listenOnPath, PATH, restorePath } from './unix-path.cts';
 
 export type Scheme = 'http' | 'https' | 'http2' | 'tcp';
 
@@ -104,12 +104,6 @@ interface Moves {
 
 const pending = new WeakMap<AnyServer, Asked>();
 const restore = new WeakMap<AnyServer, () => void>();
-
-/** Node's address type of a unix socket. */
-const PATH = -1;
-
-/** `sun_path` holds 108 bytes, the last of which is a zero. */
-const SOCKET_PATH_BYTES = 107;
 
 /** The address that was asked for, or null when it is not ours to redirect. */
 function describeListen(options: ListenOptions): ListenKey | null {
@@ -210,54 +204,6 @@ function listenOnPort(
       else original.call(server, address, port, family, backlog, undefined, flags);
     });
   }
-}
-
-/**
- * libuv removes the path that a handle was bound to when that handle closes, which would take the
- * path from all siblings. So bind under another name, and give the socket its real name by a link.
- */
-function listenOnPath(
-  server: AnyServer,
-  original: Listen2,
-  path: string,
-  backlog: number | undefined,
-  flags: number | undefined,
-): void {
-  const bound = join(dirname(path), `.cofferdam-${process.pid}`);
-  const plain = path.startsWith('\0') || Buffer.byteLength(bound) > SOCKET_PATH_BYTES;
-  if (plain || exists(path) || exists(bound)) {
-    original.call(server, path, PATH, PATH, backlog, undefined, flags);
-    return;
-  }
-  original.call(server, bound, PATH, PATH, backlog, undefined, flags);
-  if (server._handle === null) return;
-  try {
-    linkSync(bound, keptPath(path));
-  } catch {
-    // Without the spare name only an app that removes the path itself is worse off.
-  }
-  linkSync(bound, path);
-  // Now, not when the handle closes: nobody shall see the name.
-  unlinkSync(bound);
-}
-
-/** An app may remove "its stale socket" before it listens: that is the siblings' path. */
-function restorePath(path: string | null): void {
-  if (path === null || path.startsWith('\0') || exists(path)) return;
-  try {
-    linkSync(keptPath(path), path);
-  } catch {
-    // Another worker was faster, or the spare name is gone.
-  }
-}
-
-/** A second name of the socket, from which a removed path can be made again. */
-function keptPath(path: string): string {
-  return join(dirname(path), `.${basename(path)}.cofferdam`);
-}
-
-function exists(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function register(server: AnyServer, handle: RawHandle, asked: Asked): Listener {
