@@ -222,10 +222,11 @@ class Supervisor {
       }
       return restart;
     } catch (error) {
-      const { code, message } = error as CofferdamError;
+      const { code, message, hint } = error as CofferdamError;
       this.#log.write('error', 'reload_failed', {
         code,
         detail: message,
+        hint,
         running: 'the previous configuration',
       });
       throw error;

@@ -17,7 +17,7 @@ import type { ListenAddress, ListenKey, WorkerBrief } from '../../protocol.ts' w
 import type { AnyServer, Listen2, RawHandle } from './internals.cts';
 import { send, sendHandle } from './channel.cts';
 import { parkOnClose, unpark } from './park.cts';
-import { claimPath, findPlaceholder, restorePath } from './unix-path.cts';
+import { listenOnPath, PATH, sharePath } from './unix-path.cts';
 
 export type Scheme = 'http' | 'https' | 'http2' | 'tcp';
 
@@ -104,9 +104,6 @@ interface Moves {
 
 const pending = new WeakMap<AnyServer, Asked>();
 const restore = new WeakMap<AnyServer, () => void>();
-
-/** Node's address type of a unix socket. */
-const PATH = -1;
 
 /** The address that was asked for, or null when it is not ours to redirect. */
 function describeListen(options: ListenOptions): ListenKey | null {
@@ -207,25 +204,6 @@ function listenOnPort(
       else original.call(server, address, port, family, backlog, undefined, flags);
     });
   }
-}
-
-function listenOnPath(
-  server: AnyServer,
-  original: Listen2,
-  path: string,
-  backlog: number | undefined,
-  flags: number | undefined,
-): void {
-  const placeholder = findPlaceholder(path);
-  original.call(server, placeholder ?? path, PATH, PATH, backlog, undefined, flags);
-  if (placeholder !== null && server._handle !== null) claimPath(placeholder, path);
-}
-
-/** A pipe on a descriptor has its path and its mode from the worker that bound it. */
-function sharePath(server: AnyServer, path: string): void {
-  restorePath(path);
-  // Node would set the mode by the name that was bound, which is gone.
-  if (server._handle !== null) server._handle.fchmod = () => 0;
 }
 
 function register(server: AnyServer, handle: RawHandle, asked: Asked): Listener {
