@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type {
   DrainResult,
@@ -88,6 +89,9 @@ export function buildAgent(): string {
     const tsc = `${ROOT}node_modules/typescript/bin/tsc`;
     execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', OUT], {
       cwd: ROOT,
+    });
+    process.once('exit', () => {
+      rmSync(OUT, { recursive: true, force: true });
     });
     built = true;
   }
