@@ -54,6 +54,8 @@ export type AnyServer = Server & {
   /** Where every listen ends up; Node keeps the name for code that wraps it. */
   _listen2: Listen2;
   _connections: number;
+  /** Counts listens and closes. */
+  readonly _listeningId: number;
   _pipeName?: string;
   timeout?: number;
   keepAliveTimeout?: number;

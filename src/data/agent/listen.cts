@@ -46,6 +46,7 @@ export function watchListen(
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const { server, options } = message as { server: AnyServer; options: ListenOptions };
     if (ownServers.has(server)) return;
+    pending.delete(server);
     const key = describeListen(options);
     if (key !== null) intercept(server, key, inherited, moves);
   });
@@ -72,6 +73,7 @@ export function watchListen(
     const asked = pending.get(server);
     if (asked === undefined) return;
     pending.delete(server);
+    claims.delete(asked.key);
     const { code = 'UNKNOWN' } = error;
     send({ type: 'listen_failed', key: asked.key, code, message: error.message });
   });
@@ -105,6 +107,9 @@ interface Moves {
 const pending = new WeakMap<AnyServer, Asked>();
 const restore = new WeakMap<AnyServer, () => void>();
 
+/** Who asked for an address last: between that and the socket there may be a look-up of a host. */
+const claims = new Map<ListenKey, AnyServer>();
+
 /** The address that was asked for, or null when it is not ours to redirect. */
 function describeListen(options: ListenOptions): ListenKey | null {
   if (typeof options.fd === 'number' && options.fd >= 0) return null;
@@ -124,8 +129,10 @@ function portNumber(port: unknown): number {
   return typeof port === 'number' || typeof port === 'string' ? Number(port) : 0;
 }
 
-/** Whether a server listens on a key now; one that closed makes room for the next. */
+/** Whether a server listens on a key or is about to; one that closed makes room for the next. */
 function isTaken(key: ListenKey): boolean {
+  const claimant = claims.get(key);
+  if (claimant !== undefined && pending.get(claimant)?.key === key) return true;
   const listener = listeners.get(key);
   if (listener === undefined) return false;
   if (listener.handle.fd >= 0) return true;
@@ -145,6 +152,7 @@ function intercept(
   restore.get(server)?.();
   const asked: Asked = { key, inherited: false, clients: [] };
   pending.set(server, asked);
+  claims.set(key, server);
   const original = server._listen2;
   const own = Object.hasOwn(server, '_listen2');
   restore.set(server, () => {
@@ -199,7 +207,10 @@ function listenOnPort(
   } else {
     // Required here, for it is rare: each import is memory of the app.
     const { lookup } = require('node:dns') as typeof Dns;
+    const { _listeningId: id } = server;
     lookup(host, (error, address, family) => {
+      // The app has closed the server meanwhile.
+      if (server._listeningId !== id) return;
       if (error !== null) server.emit('error', error);
       else original.call(server, address, port, family, backlog, undefined, flags);
     });
@@ -213,6 +224,7 @@ function register(server: AnyServer, handle: RawHandle, asked: Asked): Listener 
   if (address.kind === 'unix') server._pipeName ??= address.path;
   listeners.set(asked.key, listener);
   pending.delete(server);
+  claims.delete(asked.key);
   return listener;
 }
 
