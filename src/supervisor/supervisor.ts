@@ -162,6 +162,7 @@ class Supervisor {
     this.#waiters.told(told);
     if (told.event === 'all_ready') this.#notifier.ready();
     if (told.event === 'stopping') {
+      this.#fleet.stopHandover();
       this.#notifier.stopping();
       // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
       this.#listeners.close();

@@ -8,6 +8,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { Server } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import type { DrainResult } from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import {
   type Connection,
@@ -31,6 +32,11 @@ export function isDraining(): boolean {
   return drain !== null;
 }
 
+/** Nothing is left here, and the supervisor knows: what comes now would be lost. */
+export function isDrained(): boolean {
+  return drain?.done === true;
+}
+
 /**
  * Starts to let go; `drained` is called once, when no connection is left. A second order (the
  * supervisor died during the first) replaces `drained` and can only forbid the hand-over.
@@ -46,7 +52,7 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
   drain = {
     handover,
     moving: 0,
-    impatientAt: Date.now() + deadlineMs * PATIENCE,
+    impatientAt: performance.now() + deadlineMs * PATIENCE,
     result: { moved: 0, cutRequests: 0, cutLongLived: 0 },
     drained,
     done: false,
@@ -58,8 +64,7 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
   hooks.finished = sweepSoon;
   hooks.session = endSession;
   // Long-lived connections are the app's own business: it is told before anything happens.
-  const emit = process.emit.bind(process) as (event: string, details: object) => boolean;
-  emit('cofferdam:drain', { deadlineMs, longDeadlineMs });
+  tellApp({ deadlineMs, longDeadlineMs });
   for (const { server } of listeners.values()) stopListening(server);
   for (const { session } of connections) if (session !== null) endSession(session);
   sweep();
@@ -116,6 +121,16 @@ interface Drain {
 
 let drain: Drain | null = null;
 
+/** A fault in the app's farewell must not end the requests that it has nothing to do with. */
+function tellApp(details: object): void {
+  const emit = process.emit.bind(process) as (event: string, details: object) => boolean;
+  try {
+    emit('cofferdam:drain', details);
+  } catch (error) {
+    console.error("The app's listener of 'cofferdam:drain' failed:", error);
+  }
+}
+
 function sweepSoon(): void {
   if (drain === null || drain.sweepQueued) return;
   drain.sweepQueued = true;
@@ -128,7 +143,7 @@ function sweepSoon(): void {
 function sweep(): void {
   if (drain === null || drain.done) return;
   if (drain.handover) for (const { server } of listeners.values()) moveIdle(server, drain);
-  const impatient = Date.now() >= drain.impatientAt;
+  const impatient = performance.now() >= drain.impatientAt;
   for (const connection of connections) {
     if (connection.lame || connection.moving) continue;
     if (impatient || !drain.handover || !isMovableKind(connection)) makeLame(connection);

@@ -90,25 +90,31 @@ function holdStill({ socket }: Connection): RawHandle {
   return handle;
 }
 
-function hasRoom({ server }: Listener): boolean {
+function hasRoom({ server, handle }: Listener): boolean {
   // Node would accept and close what is above the limit.
-  const { _handle: handle, maxConnections: max, _connections: open } = server;
-  return handle?.onconnection !== undefined && (typeof max !== 'number' || open < max);
+  const { maxConnections: max, _connections: open } = server;
+  return handle.onconnection !== undefined && (typeof max !== 'number' || open < max);
 }
 
 /** Hands a connected handle to a listening server as if it had been accepted there. */
-function takeIn({ server }: Listener, handle: RawHandle): void {
+function takeIn({ server, handle: door }: Listener, handle: RawHandle): void {
   let arrived: Socket | null = null;
   const notice = (socket: Socket) => {
     arrived = socket;
   };
   server.once('connection', notice);
-  server._handle?.onconnection?.(0, handle);
+  // Past the server's own reference, which is gone while it drains.
+  door.onconnection?.(0, handle);
   server.off('connection', notice);
   const connection = connectionOf(arrived);
   // Turned away by a rule of the server (a block list), as it would have been on arrival.
   if (connection === undefined) return;
   connection.adopted = true;
+  const { keepAliveTimeout = 0, keepAliveTimeoutBuffer = 0 } = server;
   // Node arms the keep-alive timeout after a response, and for this server there was none.
-  connection.socket.setTimeout(server.keepAliveTimeout ?? 0);
+  connection.socket.setTimeout(
+    keepAliveTimeout > 0 ? keepAliveTimeout + keepAliveTimeoutBuffer : 0,
+  );
+  // A new connection owes its first request within `headersTimeout`, an idle one owes nothing.
+  connection.socket.parser?.remove?.();
 }
