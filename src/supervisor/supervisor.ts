@@ -97,7 +97,6 @@ class Supervisor {
       onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
       onReady: (worker, pid) => this.#sampler.sample(worker, pid),
       oomKilled: watchOomKills(),
-      isStopping: () => this.#loop.state().phase.type === 'stopping',
       now: () => performance.now(),
     });
     this.#loop = createLoop({
@@ -163,6 +162,7 @@ class Supervisor {
     this.#waiters.told(told);
     if (told.event === 'all_ready') this.#notifier.ready();
     if (told.event === 'stopping') {
+      this.#fleet.stopHandover();
       this.#notifier.stopping();
       // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
       this.#listeners.close();

@@ -172,7 +172,7 @@ export function startHarness(options: HarnessOptions): Harness {
       case 'connection': {
         if (handle === undefined) break;
         relayed.count++;
-        const { key, fresh = false } = message;
+        const { key, fresh } = message;
         passOn({ id: ++relayIds, key, fresh, handle, tried: new Set([worker]), taker: worker });
         break;
       }

@@ -28,6 +28,8 @@ export interface Parser {
   /** Whether the parser reads the handle itself, past the socket's stream. */
   _consumed?: boolean;
   unconsume(): void;
+  /** Takes it off the server's list until its next message begins. */
+  remove?(): void;
 }
 
 export type HttpSocket = Socket & {
@@ -60,6 +62,8 @@ export type AnyServer = Server & {
   timeout?: number;
   keepAliveTimeout?: number;
   headersTimeout?: number;
+  /** Since Node 24: what Node waits longer than it tells the client. */
+  keepAliveTimeoutBuffer?: number;
 };
 
 /** Payload of the `http.server.request.start` and `http.server.response.finish` channels. */

@@ -2,7 +2,7 @@
 import type { WorkerBrief } from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import { open, send } from './channel.cts';
 import { countRequests, followServer, watchRequests } from './connections.cts';
-import { cut, isDraining, startDrain, stopListening } from './drain.cts';
+import { cut, isDrained, isDraining, startDrain, stopListening } from './drain.cts';
 import { adopt } from './handover.cts';
 import type { RawHandle } from './internals.cts';
 import { type Listener, watchListen } from './listen.cts';
@@ -63,9 +63,10 @@ function receive(
       cut(message.scope);
       break;
     case 'adopt': {
-      const { key, id, fresh = false } = message;
-      if (isDraining()) handle?.close();
-      const ok = handle !== undefined && !isDraining() && adopt(key, handle, fresh);
+      const { key, id, fresh } = message;
+      // While draining, too: when the whole pool stops there is nobody else.
+      if (isDrained()) handle?.close();
+      const ok = handle !== undefined && !isDrained() && adopt(key, handle, fresh);
       send({ type: 'adopted', id, ok });
       break;
     }
