@@ -131,7 +131,7 @@ export type WorkerMessage =
       readonly type: 'connection';
       readonly key: ListenKey;
       readonly id: number;
-      readonly fresh?: boolean;
+      readonly fresh: boolean;
     }
   /** The sibling took the connection over; the supervisor may close its copy. */
   | { readonly type: 'adopted'; readonly id: number; readonly ok: boolean }
@@ -168,7 +168,7 @@ export type SupervisorMessage =
       readonly type: 'adopt';
       readonly key: ListenKey;
       readonly id: number;
-      readonly fresh?: boolean;
+      readonly fresh: boolean;
     };
 
 /** Where a server really listens. */

@@ -41,8 +41,6 @@ export interface FleetOptions {
   onReady(worker: WorkerId, pid: number): void;
   /** Whether the kernel's OOM killer struck in our cgroup since the last call. */
   oomKilled(): boolean;
-  /** Whether the whole pool stops. */
-  isStopping(): boolean;
   now(): number;
 }
 
@@ -51,6 +49,8 @@ export interface Fleet {
   drain(effect: DrainEffect): void;
   cut(worker: WorkerId, scope: 'requests' | 'all'): void;
   signal(worker: WorkerId, signal: 'SIGTERM' | 'SIGKILL'): void;
+  /** Everybody leaves: connections stay where they are, for no sibling will be left. */
+  stopHandover(): void;
   /** Every live process. */
   pids(): readonly { readonly worker: WorkerId; readonly pid: number }[];
   readonly relay: Relay;
@@ -70,13 +70,22 @@ interface Member {
   listenFailure: string | null;
 }
 
+const NO_HANDOVER = {
+  type: 'drain',
+  deadlineMs: 0,
+  longDeadlineMs: 0,
+  handover: false,
+  final: true,
+} as const;
+
 /** A report comes each second; a worker that missed two is not given other workers' connections. */
 const RESPONSIVE_MS = 2500;
 
 export function createFleet(options: FleetOptions): Fleet {
   const members = new Map<WorkerId, Member>();
+  let stopping = false;
   const relay = createRelay({
-    candidates: (key) => candidatesFor(key, members, options.now()),
+    candidates: (key) => candidatesFor(key, members, { now: options.now(), stopping }),
     send: (worker, message, handle) => members.get(worker)?.process.send(message, handle),
   });
   const send = (worker: WorkerId, message: SupervisorMessage): void =>
@@ -91,13 +100,19 @@ export function createFleet(options: FleetOptions): Fleet {
       const member = members.get(effect.worker);
       if (member === undefined) return;
       member.phase = 'draining';
-      const handover = [...members.values()].some(({ phase }) => phase === 'ready');
+      const handover = !stopping && [...members.values()].some(({ phase }) => phase === 'ready');
       const { deadlineMs, longDeadlineMs } = effect;
-      const final = options.isStopping();
-      member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover, final });
+      member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover, final: stopping });
     },
     cut: (worker, scope) => send(worker, { type: 'cut', scope }),
     signal: (worker, signal) => members.get(worker)?.process.signal(signal),
+    stopHandover() {
+      stopping = true;
+      for (const { phase, process } of members.values()) {
+        // A second order can only forbid the hand-over; the deadlines are those of the first.
+        if (phase === 'draining') process.send(NO_HANDOVER);
+      }
+    },
     pids: () =>
       [...members].flatMap(([worker, member]) => {
         const { pid } = member.process;
@@ -215,7 +230,7 @@ function receive(to: Receiver, message: WorkerMessage, handle: RawHandle | undef
       options.emit({ type: 'report', worker, report: message.report });
       return;
     case 'connection':
-      if (handle !== undefined) relay.offer(worker, message.key, handle);
+      if (handle !== undefined) relay.offer(message.key, handle, message.fresh);
       return;
     case 'adopted':
       relay.adopted(worker, message.id, message.ok);
@@ -278,17 +293,12 @@ function exitedEvent(
 function candidatesFor(
   key: ListenKey,
   members: ReadonlyMap<WorkerId, Member>,
-  now: number,
+  { now, stopping }: { readonly now: number; readonly stopping: boolean },
 ): Candidate[] {
-  return [...members].flatMap(([worker, member]) =>
-    member.phase === 'ready' && member.heard.has(key)
-      ? [
-          {
-            worker,
-            connections: member.connections,
-            responsive: now - member.reportedAt < RESPONSIVE_MS,
-          },
-        ]
-      : [],
-  );
+  return [...members].flatMap(([worker, { phase, heard, connections, reportedAt }]) => {
+    const draining = phase === 'draining';
+    // Otherwise a connection waits for the next worker rather than to go round among leaving ones.
+    if (!heard.has(key) || (phase !== 'ready' && !(draining && stopping))) return [];
+    return [{ worker, connections, draining, responsive: now - reportedAt < RESPONSIVE_MS }];
+  });
 }

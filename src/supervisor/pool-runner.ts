@@ -54,7 +54,6 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
     ...options,
     ledger,
     emit: (event) => loop.enqueue(event),
-    isStopping: () => loop.state().phase.type === 'stopping',
     onReady: (worker, pid) => options.sampleNow(sampledOf(worker, pid)),
     now,
   });

@@ -198,6 +198,7 @@ class Supervisor {
     this.#health.appTold(told);
     if (told.event === 'all_ready') this.#notifier.ready();
     if (told.event === 'stopping') {
+      this.#pool.fleet.stopHandover();
       this.#notifier.stopping();
       // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
       this.#listeners.close();

@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type {
   DrainResult,
@@ -19,7 +20,8 @@ import type {
 import { BRIEF_VARIABLE, MESSAGE_COMMAND } from '../../src/protocol.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const OUT = `${ROOT}.cache/agent-${process.pid}`;
+const CACHE = `${ROOT}.cache/`;
+const OUT = `${CACHE}agent-${process.pid}`;
 const FIRST_INHERITED_FD = 4;
 
 /** A raw `TCP` or `Pipe` wrap, as it comes over IPC. */
@@ -85,6 +87,7 @@ export interface HarnessOptions {
 /** Compiles the agent for this test process; returns the path of its entry. */
 export function buildAgent(): string {
   if (!built) {
+    removeOldBuilds();
     const tsc = `${ROOT}node_modules/typescript/bin/tsc`;
     execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', OUT], {
       cwd: ROOT,
@@ -169,7 +172,7 @@ export function startHarness(options: HarnessOptions): Harness {
       case 'connection': {
         if (handle === undefined) break;
         relayed.count++;
-        const { key, fresh = false } = message;
+        const { key, fresh } = message;
         passOn({ id: ++relayIds, key, fresh, handle, tried: new Set([worker]), taker: worker });
         break;
       }
@@ -297,6 +300,24 @@ export function portOf(harness: Harness): number {
 // --- internal ---
 
 let built = false;
+
+/** A test process has no dependable end, so each beginning cleans up after those before it. */
+function removeOldBuilds(): void {
+  if (!existsSync(CACHE)) return;
+  for (const name of readdirSync(CACHE)) {
+    const pid = /^agent-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid)))
+      rmSync(CACHE + name, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 async function waitUntil(
   worker: Worker,

@@ -60,6 +60,17 @@ describe('the first worker binds, later ones inherit', () => {
     expect(ports[0]).not.toEqual(ports[1]);
   });
 
+  test('two listens at once, on a host to be looked up', async () => {
+    start('two-at-once.cjs');
+    const isSecond = ({ messages }: Worker) => listening({ messages }).length === 2;
+    const first = harness.spawn();
+    await waitFor(first, () => isSecond(first));
+    expect([...harness.kept.keys()].sort()).toEqual(['tcp:localhost:0#1', 'tcp:localhost:0#2']);
+    const second = harness.spawn();
+    await waitFor(second, () => isSecond(second));
+    expect(listening(second).every(({ inherited }) => inherited)).toBe(true);
+  });
+
   test('every address of localhost (Fastify)', async () => {
     start('fastify.cjs');
     const first = await harness.start();

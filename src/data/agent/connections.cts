@@ -6,7 +6,6 @@
 import { subscribe } from 'node:diagnostics_channel';
 import type { ServerResponse } from 'node:http';
 import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
-import { performance } from 'node:perf_hooks';
 import type { HttpEvent, HttpSocket } from './internals.cts';
 import type { Listener } from './listen.cts';
 import { countAborted, countAnswer } from './measure.cts';

@@ -8,6 +8,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { Server } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import type { DrainResult } from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import {
   type Connection,
@@ -33,15 +34,22 @@ export function isDraining(): boolean {
   return drain !== null;
 }
 
+/** Nothing is left here, and the supervisor knows: what comes now would be lost. */
+export function isDrained(): boolean {
+  return drain?.done === true;
+}
+
 /**
- * Starts to let go; `drained` is called once, when no connection is left. A second order (the
- * supervisor died during the first) replaces `drained` and can only forbid the hand-over.
+ * Starts to let go; `drained` is called once, when no connection is left. A second order (the pool
+ * stops, or the supervisor died, during the first) replaces `drained`, can only forbid the
+ * hand-over, and lets idle connections end sooner; the deadlines stay those of the first.
  */
 export function startDrain(order: DrainOrder, drained: (result: DrainResult) => void): void {
   const { deadlineMs, longDeadlineMs, handover, final } = order;
   if (drain !== null) {
     drain.drained = drained;
     drain.handover &&= handover;
+    if (final) drain.idleUntil = Math.min(drain.idleUntil, performance.now() + FINAL_IDLE_MS);
     if (drain.done) drained(drain.result);
     return;
   }
@@ -61,8 +69,7 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
   hooks.finished = sweepSoon;
   hooks.session = endSession;
   // Long-lived connections are the app's own business: it is told before anything happens.
-  const emit = process.emit.bind(process) as (event: string, details: object) => boolean;
-  emit('cofferdam:drain', { deadlineMs, longDeadlineMs });
+  tellApp({ deadlineMs, longDeadlineMs });
   for (const { server } of listeners.values()) stopListening(server);
   for (const { session } of connections) if (session !== null) endSession(session);
   sweep();
@@ -117,7 +124,7 @@ interface Drain {
   moving: number;
   readonly impatientAt: number;
   /** From then on idle connections are closed. */
-  readonly idleUntil: number;
+  idleUntil: number;
   readonly result: Tally;
   drained: (result: DrainResult) => void;
   done: boolean;
@@ -126,6 +133,16 @@ interface Drain {
 }
 
 let drain: Drain | null = null;
+
+/** A fault in the app's farewell must not end the requests that it has nothing to do with. */
+function tellApp(details: object): void {
+  const emit = process.emit.bind(process) as (event: string, details: object) => boolean;
+  try {
+    emit('cofferdam:drain', details);
+  } catch (error) {
+    console.error("The app's listener of 'cofferdam:drain' failed:", error);
+  }
+}
 
 function sweepSoon(): void {
   if (drain === null || drain.sweepQueued) return;

@@ -101,21 +101,22 @@ function holdStill({ socket }: Connection): RawHandle {
   return handle;
 }
 
-function hasRoom({ server }: Listener): boolean {
+function hasRoom({ server, handle }: Listener): boolean {
   // Node would accept and close what is above the limit.
-  const { _handle: handle, maxConnections: max, _connections: open } = server;
-  return handle?.onconnection !== undefined && (typeof max !== 'number' || open < max);
+  const { maxConnections: max, _connections: open } = server;
+  return handle.onconnection !== undefined && (typeof max !== 'number' || open < max);
 }
 
 /** Hands a connected handle to a listening server as if it had been accepted there. */
 function takeIn(listener: Listener, handle: RawHandle, fresh: boolean): void {
-  const { server } = listener;
+  const { server, handle: door } = listener;
   let arrived: Socket | null = null;
   const notice = (socket: Socket) => {
     arrived = socket;
   };
   server.once('connection', notice);
-  server._handle?.onconnection?.(0, handle);
+  // Past the server's own reference, which is gone while it drains.
+  door.onconnection?.(0, handle);
   server.off('connection', notice);
   const connection = connectionOf(arrived);
   // Turned away by a rule of the server (a block list), as it would have been on arrival.
@@ -124,7 +125,8 @@ function takeIn(listener: Listener, handle: RawHandle, fresh: boolean): void {
   if (fresh) return;
   connection.adopted = true;
   // Node arms the keep-alive timeout after a response, and for this server there was none.
-  const { keepAliveTimeout: idleMs = 0, headersTimeout: firstMs = 0 } = server;
+  const { keepAliveTimeout = 0, keepAliveTimeoutBuffer = 0, headersTimeout: firstMs = 0 } = server;
+  const idleMs = keepAliveTimeout > 0 ? keepAliveTimeout + keepAliveTimeoutBuffer : 0;
   connection.socket.setTimeout(idleMs);
   if (firstMs > 0 && (idleMs === 0 || idleMs >= firstMs)) {
     setTimeout(() => {
@@ -134,8 +136,8 @@ function takeIn(listener: Listener, handle: RawHandle, fresh: boolean): void {
 }
 
 /**
- * Node answers 408 to a new connection on which no request came in time, and an adopted one is new to
- * it. Where it may be idle for longer than that, it is accepted again and again.
+ * Node answers 408 to a new connection on which no request came in time, and an adopted one is new
+ * to it. Where it may be idle for longer than that, it is accepted again and again.
  */
 function renew(connection: Connection, listener: Listener): void {
   const { socket, adopted, moving } = connection;

@@ -28,6 +28,8 @@ export interface Parser {
   /** Whether the parser reads the handle itself, past the socket's stream. */
   _consumed?: boolean;
   unconsume(): void;
+  /** Takes it off the server's list until its next message begins. */
+  remove?(): void;
 }
 
 export type HttpSocket = Socket & {
@@ -54,10 +56,14 @@ export type AnyServer = Server & {
   /** Where every listen ends up; Node keeps the name for code that wraps it. */
   _listen2: Listen2;
   _connections: number;
+  /** Counts listens and closes. */
+  readonly _listeningId: number;
   _pipeName?: string;
   timeout?: number;
   keepAliveTimeout?: number;
   headersTimeout?: number;
+  /** Since Node 24: what Node waits longer than it tells the client. */
+  keepAliveTimeoutBuffer?: number;
 };
 
 /** Payload of the `http.server.request.start` and `http.server.response.finish` channels. */

@@ -2,7 +2,7 @@
 import type { WorkerBrief } from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import { open, send } from './channel.cts';
 import { countRequests, followServer, watchRequests } from './connections.cts';
-import { cut, isDraining, startDrain, stopListening } from './drain.cts';
+import { cut, isDrained, isDraining, startDrain, stopListening } from './drain.cts';
 import { adopt } from './handover.cts';
 import { askApp, warmUp } from './health.cts';
 import type { RawHandle } from './internals.cts';
@@ -71,9 +71,10 @@ function receive(
       askApp(message, brief.accept === false);
       break;
     case 'adopt': {
-      const { key, id, fresh = false } = message;
-      if (isDraining()) handle?.close();
-      const ok = handle !== undefined && !isDraining() && adopt(key, handle, fresh);
+      const { key, id, fresh } = message;
+      // While draining, too: when the whole pool stops there is nobody else.
+      if (isDrained()) handle?.close();
+      const ok = handle !== undefined && !isDrained() && adopt(key, handle, fresh);
       send({ type: 'adopted', id, ok });
       break;
     }

@@ -17,7 +17,7 @@ import type { ListenAddress, ListenKey, WorkerBrief } from '../../protocol.ts' w
 import type { AnyServer, Listen2, RawHandle } from './internals.cts';
 import { send, sendHandle } from './channel.cts';
 import { parkOnClose, unpark } from './park.cts';
-import { claimPath, findPlaceholder, restorePath } from './unix-path.cts';
+import { listenOnPath, PATH, sharePath } from './unix-path.cts';
 
 export type Scheme = 'http' | 'https' | 'http2' | 'tcp';
 
@@ -47,6 +47,7 @@ export function watchListen(
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const { server, options } = message as { server: AnyServer; options: ListenOptions };
     if (ownServers.has(server)) return;
+    pending.delete(server);
     const key = describeListen(options);
     if (key !== null) intercept(server, key, inherited, moves);
   });
@@ -73,6 +74,7 @@ export function watchListen(
     const asked = pending.get(server);
     if (asked === undefined) return;
     pending.delete(server);
+    claims.delete(asked.key);
     const { code = 'UNKNOWN' } = error;
     send({ type: 'listen_failed', key: asked.key, code, message: error.message });
   });
@@ -107,8 +109,8 @@ interface Moves {
 const pending = new WeakMap<AnyServer, Asked>();
 const restore = new WeakMap<AnyServer, () => void>();
 
-/** Node's address type of a unix socket. */
-const PATH = -1;
+/** Who asked for an address last: between that and the socket there may be a look-up of a host. */
+const claims = new Map<ListenKey, AnyServer>();
 
 /** The address that was asked for, or null when it is not ours to redirect. */
 function describeListen(options: ListenOptions): ListenKey | null {
@@ -129,8 +131,10 @@ function portNumber(port: unknown): number {
   return typeof port === 'number' || typeof port === 'string' ? Number(port) : 0;
 }
 
-/** Whether a server listens on a key now; one that closed makes room for the next. */
+/** Whether a server listens on a key or is about to; one that closed makes room for the next. */
 function isTaken(key: ListenKey): boolean {
+  const claimant = claims.get(key);
+  if (claimant !== undefined && pending.get(claimant)?.key === key) return true;
   const listener = listeners.get(key);
   if (listener === undefined) return false;
   if (listener.handle.fd >= 0) return true;
@@ -150,6 +154,7 @@ function intercept(
   restore.get(server)?.();
   const asked: Asked = { key, inherited: false, clients: [] };
   pending.set(server, asked);
+  claims.set(key, server);
   const original = server._listen2;
   const own = Object.hasOwn(server, '_listen2');
   restore.set(server, () => {
@@ -228,30 +233,14 @@ function listenOnPort(
   } else {
     // Required here, for it is rare: each import is memory of the app.
     const { lookup } = require('node:dns') as typeof Dns;
+    const { _listeningId: id } = server;
     lookup(host, (error, address, family) => {
+      // The app has closed the server meanwhile.
+      if (server._listeningId !== id) return;
       if (error !== null) server.emit('error', error);
       else original.call(server, address, port, family, backlog, undefined, flags);
     });
   }
-}
-
-function listenOnPath(
-  server: AnyServer,
-  original: Listen2,
-  path: string,
-  backlog: number | undefined,
-  flags: number | undefined,
-): void {
-  const placeholder = findPlaceholder(path);
-  original.call(server, placeholder ?? path, PATH, PATH, backlog, undefined, flags);
-  if (placeholder !== null && server._handle !== null) claimPath(placeholder, path);
-}
-
-/** A pipe on a descriptor has its path and its mode from the worker that bound it. */
-function sharePath(server: AnyServer, path: string): void {
-  restorePath(path);
-  // Node would set the mode by the name that was bound, which is gone.
-  if (server._handle !== null) server._handle.fchmod = () => 0;
 }
 
 function register(server: AnyServer, handle: RawHandle, asked: Asked): Listener {
@@ -261,6 +250,7 @@ function register(server: AnyServer, handle: RawHandle, asked: Asked): Listener 
   if (address.kind === 'unix') server._pipeName ??= address.path;
   listeners.set(asked.key, listener);
   pending.delete(server);
+  claims.delete(asked.key);
   return listener;
 }
 

@@ -8,7 +8,6 @@ import {
   type PerformanceEntry,
   PerformanceObserver,
 } from 'node:perf_hooks';
-import { getHeapStatistics } from 'node:v8';
 import type { ANSWER_CLASSES, DURATION_BOUNDS_MS, WorkerMeasures } from '../../protocol.ts' with {
   'resolution-mode': 'import',
 };
@@ -41,7 +40,7 @@ export function watchProcess(): void {
 }
 
 /** The numbers for a report; the lag begins anew. */
-export function takeMeasures(): WorkerMeasures {
+export function takeMeasures(externalBytes: number): WorkerMeasures {
   // What the histogram holds are the times between two of its own timers.
   const eventLoopLagMs = Math.max(0, (delays?.max ?? 0) / 1e6 - LAG_RESOLUTION_MS);
   delays?.reset();
@@ -51,7 +50,7 @@ export function takeMeasures(): WorkerMeasures {
     durationSumMs,
     minorGcMs,
     majorGcMs,
-    externalBytes: getHeapStatistics().external_memory,
+    externalBytes,
     eventLoopLagMs,
   };
 }

@@ -1,6 +1,4 @@
 /** The regular report of a worker: counters since birth, gauges of the moment. */
-import { performance } from 'node:perf_hooks';
-import { getHeapStatistics } from 'node:v8';
 import { send } from './channel.cts';
 import { countAnswered, measureConnections } from './connections.cts';
 import { takeMeasures, watchProcess } from './measure.cts';
@@ -14,6 +12,7 @@ export function startReports(intervalMs: number): () => void {
     const { utilization } = performance.eventLoopUtilization(now, last);
     last = now;
     const { inFlight, longLived, open } = measureConnections();
+    const { heapUsed, external } = process.memoryUsage();
     send({
       type: 'report',
       report: {
@@ -21,10 +20,10 @@ export function startReports(intervalMs: number): () => void {
         inFlight,
         longLived,
         connections: open,
-        heapUsedBytes: getHeapStatistics().used_heap_size,
+        heapUsedBytes: heapUsed,
         eventLoopUtilization: utilization,
       },
-      measures: takeMeasures(),
+      measures: takeMeasures(external),
     });
   };
   setInterval(report, intervalMs).unref();
