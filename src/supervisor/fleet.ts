@@ -6,10 +6,11 @@ import type { Effect, PoolEvent, WorkerId } from '../control/types.ts';
 import type { ListenKey, SupervisorMessage, WorkerMessage } from '../protocol.ts';
 import type { Ledger } from '../metrics/ledger.ts';
 import { createAsks, type AppAnswer, type Asks } from './asks.ts';
+import { candidatesFor } from './candidates.ts';
 import { explainExit } from './explain.ts';
 import type { Listener, Listeners } from './listeners.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
-import { createRelay, type Candidate, type Relay } from './relay.ts';
+import { createRelay, type Relay } from './relay.ts';
 import {
   spawnWorker,
   type RawHandle,
@@ -77,9 +78,6 @@ const NO_HANDOVER = {
   handover: false,
   final: true,
 } as const;
-
-/** A report comes each second; a worker that missed two is not given other workers' connections. */
-const RESPONSIVE_MS = 2500;
 
 export function createFleet(options: FleetOptions): Fleet {
   const members = new Map<WorkerId, Member>();
@@ -288,17 +286,4 @@ function exitedEvent(
     stderrLines: member.process.stderrTail.lines(),
   });
   return { type: 'exited', worker, code: exit.code, signal: exit.signal, detail };
-}
-
-function candidatesFor(
-  key: ListenKey,
-  members: ReadonlyMap<WorkerId, Member>,
-  { now, stopping }: { readonly now: number; readonly stopping: boolean },
-): Candidate[] {
-  return [...members].flatMap(([worker, { phase, heard, connections, reportedAt }]) => {
-    const draining = phase === 'draining';
-    // Otherwise a connection waits for the next worker rather than to go round among leaving ones.
-    if (!heard.has(key) || (phase !== 'ready' && !(draining && stopping))) return [];
-    return [{ worker, connections, draining, responsive: now - reportedAt < RESPONSIVE_MS }];
-  });
 }
