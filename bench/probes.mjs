@@ -31,6 +31,34 @@ const TIMEOUT_MS = 1000;
 /** More than there are workers: the shared socket gives some workers two. */
 const STUCK_REQUESTS = 8;
 
+/** Its health check needs nothing; two routes hold a worker for longer than any measurement. */
+const APP = `
+const { createServer } = require('node:http');
+createServer((request, response) => {
+  if (request.url === '/block') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 90_000);
+  if (request.url === '/crash') setImmediate(() => process.exit(1));
+  if (request.url === '/slow') return void setTimeout(() => response.end('ok'), 90_000);
+  response.end('ok');
+}).listen(process.env.PORT, '127.0.0.1');
+`;
+
+const disturbances = {
+  block: (running, _, signal) => flood(`${running.url}/block`, signal),
+  slow: (running, _, signal) => flood(`${running.url}/slow`, signal),
+  async reload(running, contender, signal) {
+    while (!signal.aborted) {
+      contender.reload?.(running);
+      await sleep(2000);
+    }
+  },
+  async crash(running, _, signal) {
+    while (!signal.aborted) {
+      probe(`${running.url}/crash`);
+      await sleep(200);
+    }
+  },
+};
+
 await installPackages('bench');
 await build();
 const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
@@ -92,23 +120,6 @@ async function probeWhile(running, contender, disturb) {
   return `${rate.toFixed(rate === 100 ? 0 : 1)} %, p99 ${p99.toFixed(1)} ms`;
 }
 
-const disturbances = {
-  block: (running, _, signal) => flood(`${running.url}/block`, signal),
-  slow: (running, _, signal) => flood(`${running.url}/slow`, signal),
-  async reload(running, contender, signal) {
-    while (!signal.aborted) {
-      contender.reload?.(running);
-      await sleep(2000);
-    }
-  },
-  async crash(running, _, signal) {
-    while (!signal.aborted) {
-      probe(`${running.url}/crash`);
-      await sleep(200);
-    }
-  },
-};
-
 /** Keeps every worker busy: requests that do not end while the measurement lasts. */
 async function flood(url, signal) {
   await Promise.all(
@@ -131,14 +142,3 @@ function probe(url) {
     request.once('error', () => resolve(null));
   });
 }
-
-/** Its health check needs nothing; two routes hold a worker for longer than any measurement. */
-const APP = `
-const { createServer } = require('node:http');
-createServer((request, response) => {
-  if (request.url === '/block') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 90_000);
-  if (request.url === '/crash') setImmediate(() => process.exit(1));
-  if (request.url === '/slow') return void setTimeout(() => response.end('ok'), 90_000);
-  response.end('ok');
-}).listen(process.env.PORT, '127.0.0.1');
-`;
