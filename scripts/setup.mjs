@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Programs that the tests drive, by the Debian package that has them. */
-const TOOLS = { wrk: 'wrk', nginx: 'nginx', h2load: 'nghttp2-client' };
+const TOOLS = { wrk: 'wrk', nginx: 'nginx', h2load: 'nghttp2-client', promtool: 'prometheus' };
 
 /** Installs the npm packages of a folder of ours unless they are there and newer than the lock. */
 export async function installPackages(folder) {

@@ -3,7 +3,12 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-const PACKAGES = { wrk: 'wrk', h2load: 'nghttp2-client', nginx: 'nginx' } as const;
+const PACKAGES = {
+  wrk: 'wrk',
+  h2load: 'nghttp2-client',
+  nginx: 'nginx',
+  promtool: 'prometheus',
+} as const;
 
 export type Tool = keyof typeof PACKAGES;
 
