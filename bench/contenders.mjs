@@ -35,7 +35,7 @@ const READY_POLL_MS = 3;
 const STOP_TIMEOUT_MS = 10_000;
 
 /**
- * `plan({folder, port, home})` says what to run: arguments for Node, `env`, `files` to put into the
+ * `plan({folder, port, opsPort, home})` says what to run: arguments for Node, `env`, `files` to put into the
  * app's folder, `daemon` (the file with the process id of what the command leaves behind), and
  * `restarts`, which counts them in the output. `supervises`: the root process serves no requests.
  */
@@ -118,9 +118,9 @@ export function prepareApp(source, folder) {
 
 /** Starts a contender and waits for its first answer; `startMs` is the time until then. */
 export async function start(contender, folder, home) {
-  const port = await freePort();
+  const [port, opsPort] = [await freePort(), await freePort()];
   mkdirSync(home, { recursive: true });
-  const plan = contender.plan({ folder, port, home });
+  const plan = contender.plan({ folder, port, opsPort, home });
   for (const [name, content] of Object.entries(plan.files ?? {})) {
     writeFileSync(join(folder, name), JSON.stringify(content, null, 2));
   }
@@ -142,7 +142,7 @@ export async function start(contender, folder, home) {
   return {
     url: `http://127.0.0.1:${port}`,
     /** Where its health is told, if anywhere. */
-    ops: `http://127.0.0.1:${port + 1}`,
+    ops: `http://127.0.0.1:${opsPort}`,
     home,
     pid,
     startMs,
@@ -161,9 +161,9 @@ function clusterPlan(policy) {
 }
 
 function cofferdamPlan(extra = []) {
-  return ({ port }) => {
+  return ({ port, opsPort }) => {
     const address = ['--port', port, '--host', '127.0.0.1', '--name', `bench-${process.pid}`];
-    const ops = ['--ops', `127.0.0.1:${port + 1}`];
+    const ops = ['--ops', `127.0.0.1:${opsPort}`];
     const flags = ['--workers', WORKERS, '--log', 'json', ...address, ...ops, ...extra].map(String);
     return {
       args: [join(ROOT, 'dist/cli/main.js'), 'serve', 'server.js', ...flags],
@@ -197,7 +197,7 @@ function cofferdamReload({ pid }) {
 }
 
 function wattPlan(health, ready = false) {
-  return ({ port }) => ({
+  return ({ port, opsPort }) => ({
     args: [join(MODULES, 'wattpm/bin/cli.js'), 'start'],
     files: {
       'watt.json': {
@@ -206,7 +206,7 @@ function wattPlan(health, ready = false) {
         runtime: {
           workers: WORKERS,
           server: { hostname: '127.0.0.1', port },
-          ...(ready && { metrics: { hostname: '127.0.0.1', port: port + 1 } }),
+          ...(ready && { metrics: { hostname: '127.0.0.1', port: opsPort } }),
           logger: { level: 'info' },
           ...(health === undefined ? {} : { health }),
         },

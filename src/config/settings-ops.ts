@@ -58,7 +58,7 @@ export const OPS_SETTINGS = [
     off: true,
     limits: { min: 1, max: TIMER_MAX_MS, reason: 'a time to wait' },
     group: 'Operations',
-    sentence: 'On SIGTERM, serve on for so long with a red /readyz before the drain begins.',
+    sentence: 'On a graceful stop, serve on for so long with a red /readyz before the drain.',
     elsewhere: ['pre-stop', 'prestop-delay', 'lame-duck', 'shutdown-wait'],
   },
   {
