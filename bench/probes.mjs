@@ -53,7 +53,7 @@ const disturbances = {
   },
   async crash(running, _, signal) {
     while (!signal.aborted) {
-      probe(`${running.url}/crash`);
+      void probe(`${running.url}/crash`);
       await sleep(200);
     }
   },
