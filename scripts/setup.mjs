@@ -6,6 +6,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildPage } from './page.mjs';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -28,6 +29,7 @@ export async function installPackages(folder) {
 export async function build() {
   rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
   await runBin('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
+  buildPage();
 }
 
 /** Installs missing test tools where that can be done without asking; returns those still missing. */

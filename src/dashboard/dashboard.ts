@@ -16,9 +16,9 @@ import type { Hello, News, PageStatus, PoolPoint, Sample, SlotPoint } from './wi
 
 export interface DashboardOptions {
   /** Everything that is known now; must not wait for anybody. */
-  status(): PageStatus;
+  readonly status: () => PageStatus;
   /** Milliseconds since 1970. */
-  now(): number;
+  readonly now: () => number;
   /** Names besides `localhost` and plain addresses under which the page may be asked for. */
   readonly hosts?: readonly string[];
 }

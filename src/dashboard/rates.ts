@@ -1,4 +1,5 @@
 /** Requests per second out of counters that begin anew with every worker. */
+import { servingOnly } from './client/serving.ts';
 import type { PageStatus, PageWorker, SlotPoint } from './wire.ts';
 
 /**
@@ -39,29 +40,12 @@ export function createRates(): Rates {
   };
 }
 
-/** Of several workers in a slot the one that serves: it is what the slot's line shows. */
-export function servingWorkers(workers: readonly PageWorker[]): ReadonlyMap<number, PageWorker> {
-  const serving = new Map<number, PageWorker>();
-  for (const worker of workers) {
-    const other = serving.get(worker.slot);
-    if (other === undefined || rank(worker) >= rank(other)) serving.set(worker.slot, worker);
-  }
-  return serving;
-}
-
 // --- internal ---
 
 interface Look {
   readonly at: number;
   /** Requests since the look before, by slot. */
   readonly served: ReadonlyMap<number, number>;
-}
-
-/** A draining worker still is the slot until its replacement serves. */
-const RANKS = ['killing', 'stopping', 'booting', 'lingering', 'draining', 'ready'];
-
-function rank(worker: PageWorker): number {
-  return RANKS.indexOf(worker.state);
 }
 
 function points(
@@ -71,7 +55,8 @@ function points(
   const [first, ...later] = looks;
   const seconds = ((looks.at(-1)?.at ?? 0) - (first?.at ?? 0)) / 1000;
   return new Map(
-    [...servingWorkers(workers)].map(([slot, worker]) => {
+    servingOnly(workers).map((worker) => {
+      const { slot } = worker;
       const served = later.reduce((sum, look) => sum + (look.served.get(slot) ?? 0), 0);
       return [
         slot,
