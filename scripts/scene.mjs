@@ -181,8 +181,8 @@ function bornIn(slot, generation, dice) {
     ageS: 0,
     requests: 0,
     memoryBytes: BASE_BYTES + dice() * 6 * MIB,
-    leakBytes: [9000, 14000, 6000, 11000][(slot - 1) % 4],
-    requestLimit: slot % 4 === 3 ? 14_000 : 40_000,
+    leakBytes: [6000, 9300, 4000, 7300][(slot - 1) % 4],
+    requestLimit: slot % 4 === 3 ? 20_000 : 60_000,
     recycle: null,
   };
 }
@@ -226,6 +226,8 @@ function statusOf({ slots, leaving, uptimeS, recycles, crashes, traffic, dice, l
       heapUsedBytes: Math.round(worker.memoryBytes * 0.7),
       eventLoopUtilization: Math.min(1, 0.3 * traffic + dice() * 0.1),
       responsive: true,
+      slopeBytesPerSecond: worker.leakBytes * 110,
+      next: nextOf(worker),
     })),
     recycles,
     crashes,
@@ -234,6 +236,13 @@ function statusOf({ slots, leaving, uptimeS, recycles, crashes, traffic, dice, l
       ? { latency: { p50Ms: 3.1 * traffic + dice(), p99Ms: 15 * traffic + 14 * dice() ** 3 } }
       : {}),
   };
+}
+
+function nextOf({ memoryBytes, leakBytes, requests, requestLimit }) {
+  const memoryMs = ((LIMIT_BYTES * 0.98 - memoryBytes) / leakBytes / 110) * SECOND_MS;
+  const requestsMs = ((requestLimit - requests) / 110) * SECOND_MS;
+  const reason = memoryMs < requestsMs ? 'max_memory' : 'max_requests';
+  return { reason, inMs: Math.max(0, Math.min(memoryMs, requestsMs)) };
 }
 
 const REASONS = [

@@ -42,7 +42,11 @@ async function take({ name, width, height, colorScheme, window, open }) {
   await page.goto(scene.url);
   await page.locator('#memory canvas').waitFor();
   if (window) await page.locator(`#window [value="${window}"]`).check({ force: true });
-  if (open) await page.locator('.card button').nth(open - 1).click();
+  if (open)
+    await page
+      .locator('.card button')
+      .nth(open - 1)
+      .click();
   // One more second of the scene: what was chosen is drawn with the next sample at the latest.
   await page.waitForTimeout(1200);
   await page.screenshot({ path: join(FOLDER, `${name}.png`), fullPage: width < 3000 });

@@ -3,17 +3,19 @@ import type { Status, WorkerStatus } from '../control/status.ts';
 import type { RecycleReason, Told } from '../control/types.ts';
 
 /** Fields that not every instance can fill; the page shows a dash for what is missing. */
-export interface PageWorker extends WorkerStatus {
+export type PageWorker = WorkerStatus & {
   /** Share of the last second in which the event loop was busy, 0..1. */
   readonly eventLoopUtilization?: number;
   readonly responsive?: boolean;
-}
+  readonly slopeBytesPerSecond?: number;
+  readonly next?: { readonly reason: RecycleReason; readonly inMs: number } | null;
+};
 
-export interface PageStatus extends Status {
+export type PageStatus = Status & {
   readonly workers: readonly PageWorker[];
   /** Of the last seconds; null where nothing was answered. */
   readonly latency?: { readonly p50Ms: number | null; readonly p99Ms: number | null };
-}
+};
 
 /** One instant of the pool: what a point in the charts is made of. */
 export interface PoolPoint {

@@ -8,7 +8,7 @@ import { memoryLines, stackedLines, type ChartModel, type Limit } from './lines.
 import { openLink } from './link.ts';
 import { servingOnly } from './serving.ts';
 import { createStore, type Store } from './store.ts';
-import { createGauges, createTiles } from './tiles.ts';
+import { createGauges, createReasons, createTiles } from './tiles.ts';
 
 const MINUTE_MS = 60_000;
 const THEME = 'cofferdam-theme';
@@ -20,7 +20,8 @@ let isDrawn = true;
 byId('page').hidden = false;
 const views = [
   createTiles(byId('tiles')),
-  createGauges(byId('saturation')),
+  createGauges(byId('gauges')),
+  createReasons(byId('reasons')),
   createEventList(byId('events')),
 ];
 const cards = createCards(byId('cards'), redraw);
@@ -107,7 +108,7 @@ function memoryModel(store: Store, window: TimeWindow): ChartModel {
   const chosen = cards.chosen();
   const front = chosen.size === 0 ? slots : slots.filter((slot) => chosen.has(slot));
   const back = slots.filter((slot) => !front.includes(slot));
-  const faded = memoryLines(store, back, false).map((line) => ({
+  const faded = memoryLines(store, back, false).map(({ tag: _, ...line }) => ({
     ...line,
     color: `color-mix(in srgb, ${line.color} 30%, var(--panel))`,
     width: 1,
@@ -138,7 +139,7 @@ function addChart(
   empty: string,
   format: (value: number | null) => string,
 ): Chart {
-  const chart = createChart({ label, empty, format });
+  const chart = createChart({ label, empty, format, isBytes: format === formatBytes });
   byId(id).append(chart.element);
   return chart;
 }

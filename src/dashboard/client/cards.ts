@@ -11,6 +11,7 @@ import {
   formatShare,
 } from './format.ts';
 import { memoryLines, type ChartModel } from './lines.ts';
+import { REASONS } from './reasons.ts';
 import { servingOnly } from './serving.ts';
 import type { Store } from './store.ts';
 
@@ -93,11 +94,26 @@ const DETAILS: readonly (readonly [string, (worker: PageWorker) => string])[] = 
   ['Connections', ({ connections }) => formatCount(connections)],
   ['Heap used', ({ heapUsedBytes }) => formatBytes(heapUsedBytes)],
   ['Memory limit', ({ limitBytes }) => (limitBytes > 0 ? formatBytes(limitBytes) : 'none')],
+  ['Growth', ({ slopeBytesPerSecond: slope }) => growth(slope)],
+  ['Next recycle', ({ next }) => nextOf(next)],
   [
-    'Event loop busy',
-    ({ eventLoopUtilization: share }) => (share === undefined ? UNKNOWN : formatShare(share)),
+    'Event loop',
+    ({ eventLoopUtilization: share }) =>
+      share === undefined ? UNKNOWN : `${formatShare(share)} busy`,
   ],
 ];
+
+function growth(bytesPerSecond: number | undefined): string {
+  if (bytesPerSecond === undefined) return UNKNOWN;
+  const sign = bytesPerSecond < 0 ? '−' : '+';
+  return `${sign}${formatBytes(Math.round(Math.abs(bytesPerSecond)))}/s`;
+}
+
+function nextOf(next: PageWorker['next']): string {
+  if (next === undefined) return UNKNOWN;
+  if (next === null) return 'none in sight';
+  return `${REASONS[next.reason].text} in ${formatDuration(next.inMs)}`;
+}
 
 function addCard(cards: Map<number, Card>, slot: number, onChoose: () => void): Card {
   const state = make('span', { class: 'state' });

@@ -14,6 +14,8 @@ export interface ChartOptions {
   /** Shown while there is nothing to draw. */
   readonly empty: string;
   readonly format: (value: number | null) => string;
+  /** Steps of the scale are round in KiB and MiB, not in thousands. */
+  readonly isBytes?: boolean;
   /** Without axes, legend and keys: for a card. */
   readonly mini?: boolean;
 }
@@ -91,14 +93,20 @@ export function createChart(options: ChartOptions): Chart {
 
 // --- internal ---
 
+const BYTE_STEPS = [1, 2 ** 10, 2 ** 20, 2 ** 30, 2 ** 40].flatMap((unit) =>
+  [1, 2, 5, 10, 20, 50, 100, 256, 512].map((step) => step * unit),
+);
+
 /** What uPlot cannot change in a living chart. */
 function shapeOf({ lines }: ChartModel): string {
-  const looks = lines.map(({ key, color, dash, width }) => `${key} ${color} ${dash.join()} ${width}`);
+  const looks = lines.map(
+    ({ key, color, dash, width }) => `${key} ${color} ${dash.join()} ${width}`,
+  );
   return `${themeKey()}|${looks.join('|')}`;
 }
 
 function plotOptions(
-  { mini, format }: ChartOptions,
+  { mini, format, isBytes }: ChartOptions,
   model: ChartModel,
   plot: HTMLElement,
   current: () => ChartModel,
@@ -125,7 +133,13 @@ function plotOptions(
       ? [{ show: false }, { show: false }]
       : [
           { ...axis, size: em * 2.2, space: em * 6, values: (_chart, at) => at.map(shortTime) },
-          { ...axis, size: em * 5.2, space: em * 3, values: (_chart, at) => at.map(format) },
+          {
+            ...axis,
+            size: em * 5.2,
+            space: em * 3,
+            ...(isBytes ? { incrs: BYTE_STEPS } : {}),
+            values: (_chart, at) => at.map((value) => format(value).replace(/\.0+(?= )/, '')),
+          },
         ],
     series: [
       {},

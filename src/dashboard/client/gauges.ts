@@ -1,12 +1,14 @@
 /** How full the pool is: the shares by which a person sees what will run out first. */
 import { servingOnly } from './serving.ts';
 import type { PageStatus, PageWorker } from '../wire.ts';
-import { formatBytes, formatShare } from './format.ts';
+import { UNKNOWN, formatBytes, formatShare } from './format.ts';
 
 export type Level = 'fine' | 'high' | 'full';
 
 export interface Gauge {
   readonly name: string;
+  /** The level in a word with a sign, so that nobody needs to see red. */
+  readonly word: string;
   /** 0..1, may be above; null when it cannot be known or there is no limit. */
   readonly share: number | null;
   readonly level: Level;
@@ -17,6 +19,13 @@ export interface Gauge {
 const HIGH = 0.8;
 const FULL = 0.95;
 
+/** A worker at its limit is no disaster: it is replaced, which is what the limit is for. */
+const WORDS = {
+  use: { fine: 'fine', high: '▲ high', full: '■ full' },
+  limit: { fine: 'fine', high: '▲ soon', full: '■ due' },
+  serving: { fine: 'all', high: '▲ not all', full: '■ none' },
+} as const;
+
 export function gaugesOf(status: PageStatus): readonly Gauge[] {
   const serving = servingOnly(status.workers);
   const ready = serving.filter(({ state }) => state === 'ready').length;
@@ -26,21 +35,29 @@ export function gaugesOf(status: PageStatus): readonly Gauge[] {
   const busiest = highest(serving, ({ eventLoopUtilization }) => eventLoopUtilization ?? null);
   const silent = serving.filter(({ responsive }) => responsive === false).length;
   const { treeBytes, budget } = status;
+  const level = ready - silent === 0 ? 'full' : ready - silent < serving.length ? 'high' : 'fine';
   return [
     gauge(
       'Memory budget',
+      'use',
       budget.bytes > 0 ? treeBytes / budget.bytes : null,
       () => `${formatBytes(treeBytes)} of ${formatBytes(budget.bytes)}`,
     ),
-    gauge('Nearest memory limit', nearest?.share ?? null, () => {
+    gauge('Nearest memory limit', 'limit', nearest?.share ?? null, () => {
       const { slot, memoryBytes, limitBytes } = nearest!.worker;
       return `slot ${slot}: ${formatBytes(memoryBytes)} of ${formatBytes(limitBytes)}`;
     }),
-    gauge('Busiest event loop', busiest?.share ?? null, () => `slot ${busiest!.worker.slot}`),
+    gauge(
+      'Busiest event loop',
+      'use',
+      busiest?.share ?? null,
+      () => `slot ${busiest!.worker.slot}`,
+    ),
     {
       name: 'Serving',
       share: serving.length > 0 ? (ready - silent) / serving.length : 0,
-      level: ready - silent === 0 ? 'full' : ready - silent < serving.length ? 'high' : 'fine',
+      level,
+      word: WORDS.serving[level],
       detail: `${ready} of ${serving.length} ready${silent > 0 ? `, ${silent} do not answer` : ''}`,
     },
   ];
@@ -48,10 +65,18 @@ export function gaugesOf(status: PageStatus): readonly Gauge[] {
 
 // --- internal ---
 
-function gauge(name: string, share: number | null, detail: () => string): Gauge {
-  if (share === null) return { name, share, level: 'fine', detail: 'no limit, or not known' };
+function gauge(
+  name: string,
+  words: 'use' | 'limit',
+  share: number | null,
+  detail: () => string,
+): Gauge {
+  if (share === null) {
+    return { name, word: UNKNOWN, share, level: 'fine', detail: 'no limit, or not known' };
+  }
   const level = share >= FULL ? 'full' : share >= HIGH ? 'high' : 'fine';
-  return { name, share, level, detail: `${detail()} (${formatShare(share)})` };
+  const word = WORDS[words][level];
+  return { name, word, share, level, detail: `${detail()} (${formatShare(share)})` };
 }
 
 function highest(

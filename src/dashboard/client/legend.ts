@@ -14,8 +14,9 @@ export interface Legend {
 
 export function createLegend(format: (value: number | null) => string): Legend {
   const lines = make('ul', { class: 'lines' });
+  const limits = make('ul', { class: 'limits' });
   const signs = make('ul', { class: 'signs' });
-  const element = make('div', { class: 'legend' }, lines, signs);
+  const element = make('div', { class: 'legend' }, lines, limits, signs);
   let values: HTMLElement[] = [];
   let model: ChartModel | null = null;
   return {
@@ -29,6 +30,13 @@ export function createLegend(format: (value: number | null) => string): Legend {
     },
     update(shown) {
       model = shown;
+      const labels = shown.limits.map(({ label }) => label).join('|');
+      if (limits.dataset['key'] !== labels) {
+        limits.dataset['key'] = labels;
+        limits.replaceChildren(
+          ...shown.limits.map(({ label }) => make('li', {}, swatch(LIMIT_LOOK), label)),
+        );
+      }
       const reasons = new Set(
         shown.marks.flatMap(({ mark }) => (mark.at >= shown.from ? mark.reason : [])),
       );
@@ -55,7 +63,11 @@ export function createLegend(format: (value: number | null) => string): Legend {
 
 // --- internal ---
 
-function swatch({ color, dash, width, fill }: Line): SVGElement {
+const LIMIT_LOOK = { color: 'var(--limit)', dash: [8, 3, 1.5, 3], width: 2 };
+
+type Look = Pick<Line, 'color' | 'dash' | 'width' | 'fill'>;
+
+function swatch({ color, dash, width, fill }: Look): SVGElement {
   const look = { x1: 0, y1: 5, x2: 26, y2: 5, 'stroke-width': Math.max(2, width) };
   const line = makeSvg('line', { ...look, 'stroke-dasharray': dash.join(' ') });
   line.style.stroke = color;

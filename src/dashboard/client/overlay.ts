@@ -6,6 +6,7 @@ import { REASONS } from './reasons.ts';
 
 /** More letters than this are a carpet; then each mark is a tick only. */
 const LETTERS_MAX = 60;
+const LETTERS_MAX_MINI = 9;
 /** More numbers than this cannot be told apart at the edge. */
 const TAGS_MAX = 16;
 
@@ -37,7 +38,9 @@ function drawLimits(chart: uPlotType, model: ChartModel, isMini: boolean, em: nu
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
-    if (!isMini) ctx.fillText(label, bbox.left + em * 0.4, y - em * 0.15);
+    // Where marks are, they would cover it; the legend has it anyway.
+    if (!isMini && model.marks.length === 0)
+      ctx.fillText(label, bbox.left + em * 0.4, y - em * 0.15);
   }
   ctx.setLineDash([]);
 }
@@ -45,7 +48,7 @@ function drawLimits(chart: uPlotType, model: ChartModel, isMini: boolean, em: nu
 function drawMarks(chart: uPlotType, model: ChartModel, isMini: boolean, em: number): void {
   const { ctx, bbox } = chart;
   const shown = model.marks.filter(({ mark }) => mark.at >= model.from && mark.at <= model.to);
-  const withLetters = shown.length <= LETTERS_MAX;
+  const withLetters = shown.length <= (isMini ? LETTERS_MAX_MINI : LETTERS_MAX);
   const radius = em * (isMini ? 0.55 : 0.68);
   ctx.textAlign = 'center';
   ctx.textBaseline = 'middle';

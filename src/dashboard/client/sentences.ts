@@ -24,7 +24,7 @@ export function sentenceOf(told: Told): Sentence {
           `${REASONS[told.reason].text} (${told.reason})`,
           told.limit && `limit ${told.limit}`,
           formatBytes(told.memoryBytes),
-          `${formatCount(told.requests)} requests`,
+          some(told.requests, 'request'),
           told.breakFirst && 'no room for a second one: the old one leaves first',
         ),
       };
@@ -44,8 +44,8 @@ export function sentenceOf(told: Told): Sentence {
         title: `Slot ${told.slot} crashed`,
         text: list(
           told.detail,
-          `${told.inFlight} requests lost`,
-          `after ${formatDuration(told.ageMs)} and ${formatCount(told.requests)} requests`,
+          `${some(told.inFlight, 'request')} lost`,
+          `after ${formatDuration(told.ageMs)} and ${some(told.requests, 'request')}`,
           told.retryInMs > 0 && `again in ${formatDuration(told.retryInMs)}`,
         ),
       };
@@ -65,7 +65,7 @@ export function sentenceOf(told: Told): Sentence {
       return {
         tone: 'good',
         title: 'All ready',
-        text: `${told.workers} workers in ${formatDuration(told.tookMs)}`,
+        text: `${some(told.workers, 'worker')} in ${formatDuration(told.tookMs)}`,
       };
     default:
       return { tone: TONES[told.event] ?? 'plain', ...inWords(told) };
@@ -90,15 +90,19 @@ function recycled(told: Extract<Told, { event: 'recycled' }>): Sentence {
     title: `Slot ${told.slot} recycled`,
     text: list(
       `${REASONS[told.reason].text} (${told.reason})`,
-      `${formatBytes(told.memoryBytes)} after ${formatCount(told.requests)} requests`,
+      `${formatBytes(told.memoryBytes)} after ${some(told.requests, 'request')}`,
       `replaced in ${formatDuration(told.replacedInMs)}`,
       `drained in ${formatDuration(told.drainMs)}`,
-      told.moved > 0 && `${told.moved} connections moved`,
-      told.refusedStreams > 0 && `${told.refusedStreams} streams refused`,
+      told.moved > 0 && `${some(told.moved, 'connection')} moved`,
+      told.refusedStreams > 0 && `${some(told.refusedStreams, 'stream')} refused`,
       lost > 0 ? `${lost} cut` : 'nothing lost',
       told.killed && 'killed',
     ),
   };
+}
+
+function some(count: number, what: string): string {
+  return `${formatCount(count)} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function again(ms: number): string {

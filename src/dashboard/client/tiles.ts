@@ -1,8 +1,9 @@
 /** The row of big numbers, and the bars of what is how full. */
 import type { Status } from '../../control/status.ts';
+import type { RecycleReason } from '../../control/types.ts';
 import { make, setText } from './dom.ts';
-import { UNKNOWN, formatBytes, formatCount, formatLatency, formatRate } from './format.ts';
-import { gaugesOf, type Level } from './gauges.ts';
+import { formatBytes, formatCount, formatLatency, formatRate } from './format.ts';
+import { gaugesOf } from './gauges.ts';
 import { REASONS } from './reasons.ts';
 import { servingOnly } from './serving.ts';
 import type { Store } from './store.ts';
@@ -33,17 +34,37 @@ export function createGauges(section: HTMLElement): View {
   return {
     update({ status }) {
       if (status === null) return;
-      for (const { name, share, level, detail } of gaugesOf(status)) {
+      for (const { name, word: told, share, level, detail } of gaugesOf(status)) {
         const row = rows.get(name) ?? addRow(section, rows, name);
         const { box, bar, word, text } = row;
         box.dataset['level'] = level;
         bar.style.width = `${Math.min(1, share ?? 0) * 100}%`;
-        setText(
-          word,
-          share === null ? UNKNOWN : WORDS[name === 'Serving' ? 'serving' : 'use'][level],
-        );
+        setText(word, told);
         setText(text, detail);
       }
+    },
+  };
+}
+
+/** How often which reason replaced a worker, the most frequent first. */
+export function createReasons(section: HTMLElement): View {
+  const list = make('ul', { class: 'reasons' });
+  section.append(make('h2', {}, 'Why workers were replaced'), list);
+  let shown = '';
+  return {
+    update({ status }) {
+      if (status === null) return;
+      const counts = countsOf(status);
+      const key = JSON.stringify(counts);
+      if (key === shown) return;
+      shown = key;
+      const items = counts.map(({ reason, count }) => {
+        const { sign, text, isBad } = REASONS[reason];
+        const kind = isBad ? 'sign bad' : 'sign';
+        const letter = make('span', { class: kind, 'aria-hidden': 'true' }, sign);
+        return make('li', {}, letter, make('span', {}, text), make('b', {}, formatCount(count)));
+      });
+      list.replaceChildren(...(items.length > 0 ? items : [make('li', {}, 'None was, so far.')]));
     },
   };
 }
@@ -60,12 +81,6 @@ const NAMES = [
   'Recycles',
   'Crashes',
 ];
-
-/** Words, so that nobody needs to see red. */
-const WORDS: Readonly<Record<'use' | 'serving', Readonly<Record<Level, string>>>> = {
-  use: { fine: 'fine', high: '▲ high', full: '■ full' },
-  serving: { fine: 'all', high: '▲ not all', full: '■ none' },
-};
 
 interface Row {
   readonly box: HTMLElement;
@@ -108,12 +123,17 @@ function leaving(extra: number): string {
   return extra > 0 ? `ready, and ${extra} more in change` : 'ready';
 }
 
-function recyclesOf({ recycles }: Status): readonly [string, string] {
-  const counts = (Object.keys(REASONS) as (keyof typeof REASONS)[])
-    .map((reason) => ({ text: REASONS[reason].text, count: recycles[reason] }))
+function recyclesOf(status: Status): readonly [string, string] {
+  const counts = countsOf(status);
+  const [first] = counts;
+  const all = counts.reduce((sum, { count }) => sum + count, 0);
+  const most = first && `${formatCount(first.count)} by ${REASONS[first.reason].text}`;
+  return [formatCount(all), most ?? 'none so far'];
+}
+
+function countsOf({ recycles }: Status): readonly { reason: RecycleReason; count: number }[] {
+  return (Object.keys(REASONS) as RecycleReason[])
+    .map((reason) => ({ reason, count: recycles[reason] }))
     .filter(({ count }) => count > 0)
     .toSorted((a, b) => b.count - a.count);
-  const all = counts.reduce((sum, { count }) => sum + count, 0);
-  const first = counts.slice(0, 2).map(({ text, count }) => `${formatCount(count)} ${text}`);
-  return [formatCount(all), first.join(', ') || 'none so far'];
 }
