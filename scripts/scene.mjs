@@ -2,7 +2,7 @@
  * A pool that never was, behind the real page: for screenshots, and for the tests of how the page
  * looks. An hour of it passes before the page opens, then it goes on in real time.
  *
- *   node scripts/scene.mjs [port]      then look at http://127.0.0.1:<port>/
+ *   node scripts/scene.mjs [port] [seconds]      then look at http://127.0.0.1:<port>/
  */
 import { createServer } from 'node:http';
 import { mock } from 'node:test';
@@ -20,7 +20,8 @@ const realSetInterval = setInterval;
 /** Starts the scene; resolves to what a test needs of it. */
 export async function openScene({ port = 0, slots = 4, seconds = 3600, latency = true } = {}) {
   const { createDashboard } = await import('../dist/dashboard/dashboard.js');
-  const pool = createPool(slots, latency);
+  const { RECYCLE_REASONS } = await import('../dist/control/types.js');
+  const pool = createPool(slots, latency, RECYCLE_REASONS);
   const page = dashboardOf(createDashboard, pool, seconds);
   const server = createServer((request, response) => {
     if (!page.dashboard.handle(request, response)) response.writeHead(404).end();
@@ -44,7 +45,8 @@ export async function openScene({ port = 0, slots = 4, seconds = 3600, latency =
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { url } = await openScene({ port: Number(process.argv[2] ?? 9477) });
+  const [port = '9477', seconds = '3600'] = process.argv.slice(2);
+  const { url } = await openScene({ port: Number(port), seconds: Number(seconds) });
   console.log(url);
 }
 
@@ -78,9 +80,9 @@ function createDice(seed) {
   };
 }
 
-function createPool(slotCount, latency) {
+function createPool(slotCount, latency, reasons) {
   const dice = createDice(7);
-  const recycles = Object.fromEntries(REASONS.map((reason) => [reason, 0]));
+  const recycles = Object.fromEntries(reasons.map((reason) => [reason, 0]));
   const slots = Array.from({ length: slotCount }, (_, index) => bornIn(index + 1, 1, dice));
   const leaving = [];
   let uptimeS = 0;
@@ -244,19 +246,3 @@ function nextOf({ memoryBytes, leakBytes, requests, requestLimit }) {
   const reason = memoryMs < requestsMs ? 'max_memory' : 'max_requests';
   return { reason, inMs: Math.max(0, Math.min(memoryMs, requestsMs)) };
 }
-
-const REASONS = [
-  'max_requests',
-  'max_memory',
-  'budget',
-  'max_age',
-  'idle',
-  'predicted',
-  'request_timeout',
-  'unresponsive',
-  'crash',
-  'boot_failure',
-  'reload',
-  'scale_down',
-  'manual',
-];

@@ -37,7 +37,7 @@ function worker(changes: Partial<PageWorker> = {}): PageWorker {
     limitBytes: 200 * MIB,
     heapUsedBytes: 50 * MIB,
     ...changes,
-  } as PageWorker;
+  };
 }
 
 function statusWith(workers: readonly PageWorker[], pid = 1): PageStatus {

@@ -108,8 +108,9 @@ function memoryModel(store: Store, window: TimeWindow): ChartModel {
   const chosen = cards.chosen();
   const front = chosen.size === 0 ? slots : slots.filter((slot) => chosen.has(slot));
   const back = slots.filter((slot) => !front.includes(slot));
-  const faded = memoryLines(store, back, false).map(({ tag: _, ...line }) => ({
+  const faded = memoryLines(store, back, false).map((line) => ({
     ...line,
+    tag: '',
     color: `color-mix(in srgb, ${line.color} 30%, var(--panel))`,
     width: 1,
   }));
