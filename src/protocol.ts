@@ -9,7 +9,9 @@
 
 export const MESSAGE_COMMAND = 'NODE_COFFERDAM';
 
-/** Name of the environment variable that carries {@link WorkerBrief}; the agent removes it at once. */
+/**
+ * Name of the environment variable that carries {@link WorkerBrief}; the agent removes it at once.
+ */
 export const BRIEF_VARIABLE = 'COFFERDAM_WORKER';
 
 /**
@@ -26,8 +28,8 @@ export interface WorkerBrief {
   /** Listening sockets that the worker inherits, by the address it will ask for. */
   readonly listeners: readonly { readonly key: ListenKey; readonly fd: number }[];
   /**
-   * Set when the user named an address: the app's first TCP listen is moved there, whatever it asked
-   * for. `key` of such a listen is still the one that the app asked for.
+   * Set when the user named an address: the app's first TCP listen is moved there, whatever it
+   * asked for. `key` of such a listen is still the one that the app asked for.
    */
   readonly address: { readonly port: number | null; readonly host: string | null } | null;
   /** Milliseconds between two reports. */
@@ -62,8 +64,6 @@ export interface WorkerReport {
 export interface DrainResult {
   /** Idle keep-alive connections handed to a sibling. */
   readonly moved: number;
-  /** HTTP/2 streams answered with REFUSED_STREAM, which a client may retry. */
-  readonly refusedStreams: number;
   /** Requests that were cut because the deadline came. */
   readonly cutRequests: number;
   /** Long-lived connections that were cut because their deadline came. */
@@ -93,8 +93,16 @@ export type WorkerMessage =
   /** The warm-up request was answered; `status` is null when it failed. */
   | { readonly type: 'warm'; readonly status: number | null; readonly message: string }
   | { readonly type: 'report'; readonly report: WorkerReport }
-  /** One idle connection, whose raw handle comes along, for a sibling that listens on `key`. */
-  | { readonly type: 'connection'; readonly key: ListenKey; readonly id: number }
+  /**
+   * One idle connection, whose raw handle comes along, for a sibling that listens on `key`. `fresh`
+   * (no request ever came on it) goes into the `adopt` that passes it on.
+   */
+  | {
+      readonly type: 'connection';
+      readonly key: ListenKey;
+      readonly id: number;
+      readonly fresh: boolean;
+    }
   /** The sibling took the connection over; the supervisor may close its copy. */
   | { readonly type: 'adopted'; readonly id: number; readonly ok: boolean }
   /** Nothing is left: the worker may be ended. */
@@ -108,11 +116,18 @@ export type SupervisorMessage =
       readonly longDeadlineMs: number;
       /** False when no sibling is there to take connections over, as when the whole pool stops. */
       readonly handover: boolean;
+      /** The whole pool stops: an idle connection has nothing to wait for. */
+      readonly final: boolean;
     }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
   /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */
-  | { readonly type: 'adopt'; readonly key: ListenKey; readonly id: number };
+  | {
+      readonly type: 'adopt';
+      readonly key: ListenKey;
+      readonly id: number;
+      readonly fresh: boolean;
+    };
 
 /** Where a server really listens. */
 export type ListenAddress =

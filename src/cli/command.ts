@@ -14,5 +14,8 @@ export interface CommandContext {
   readonly stderr: Output;
 }
 
-/** What each command's module exports as `run`: resolves to the exit code, or rejects with a CofferdamError. */
+/**
+ * What each command's module exports as `run`: resolves to the exit code, or rejects with a
+ * CofferdamError.
+ */
 export type Run = (argv: readonly string[], context: CommandContext) => Promise<number>;

@@ -1,4 +1,7 @@
-/** The command table: names, help and the module that does the work, loaded only when it is asked for. */
+/**
+ * The command table: names, help and the module that does the work, loaded only when it is asked
+ * for.
+ */
 import type { Run } from './command.ts';
 
 export interface Command {

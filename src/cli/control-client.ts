@@ -102,7 +102,9 @@ async function connectTo({ name, paths }: Instance): Promise<Socket> {
     if (socket !== null) return socket;
   }
   throw new CofferdamError('COF_NOT_RUNNING', `no running Cofferdam has the name "${name}"`, {
-    hint: `Start one with \`cofferdam serve\`, or name it with --name (looked at ${paths.join(', ')}).`,
+    hint:
+      'Start one with `cofferdam serve`, or name it with --name ' +
+      `(looked at ${paths.join(', ')}).`,
   });
 }
 
@@ -153,9 +155,10 @@ function understand<R extends ControlRequest>(line: string): ReplyTo<R> {
     throw refusal('the answer is not JSON', 'Is it another version of Cofferdam?');
   }
   if (isRecord(reply) && reply['ok'] === true) return reply as unknown as ReplyTo<R>;
-  const { code, message } = isRecord(reply) ? reply : {};
+  const { code, message, hint } = isRecord(reply) ? reply : {};
   const text = typeof message === 'string' ? message : 'the command was refused without a reason';
-  throw isErrorCode(code) ? new CofferdamError(code, text) : refusal(text);
+  const known = isErrorCode(code) ? code : 'COF_CONTROL_REFUSED';
+  throw new CofferdamError(known, text, typeof hint === 'string' ? { hint } : {});
 }
 
 function refusal(message: string, hint?: string): CofferdamError {

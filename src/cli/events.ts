@@ -20,7 +20,9 @@ export async function run(argv: readonly string[], context: CommandContext): Pro
   return EXIT.ok;
 }
 
-/** `12:30:01.250 recycled slot=3 reason=max_memory memory=212MiB`; other text comes back as it is. */
+/**
+ * `12:30:01.250 recycled slot=3 reason=max_memory memory=212MiB`; other text comes back as it is.
+ */
 export function renderEvent(line: string, paint: Paint): string {
   let event: unknown;
   try {

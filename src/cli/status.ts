@@ -48,7 +48,7 @@ function countRecycles({ recycles }: Status): string {
 function renderWorkers(workers: readonly WorkerStatus[], paint: Paint): readonly string[] {
   const [head = '', ...rows] = alignColumns(
     [
-      ['SLOT', 'GEN', 'PID', 'STATE', 'AGE', 'REQUESTS', 'BUSY', 'LONG', 'CONNS', 'MEMORY'],
+      ['SLOT', 'GEN', 'PID', 'STATE', 'AGE', 'REQUESTS', 'BUSY', 'LONG', 'CONN', 'MEMORY'],
       ...workers.map((worker) => [
         String(worker.slot),
         String(worker.generation),

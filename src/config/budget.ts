@@ -4,8 +4,9 @@ import { formatBytes } from './units.ts';
 const MIB = 2 ** 20;
 
 /**
- * What one Node worker needs before it does any work. Anonymous memory of a bare worker was measured
- * at 8-14 MiB, with Express at 13-18, and at 20-30 under load: a lower limit could never hold.
+ * What one Node worker needs before it does any work. Anonymous memory of a bare worker was
+ * measured at 8-14 MiB, with Express at 13-18, and at 20-30 under load: a lower limit could never
+ * hold.
  */
 export const BARE_WORKER_BYTES = 32 * MIB;
 

@@ -1,4 +1,6 @@
-/** Settings from environment variables: `COFFERDAM_…` first, then the names that all servers share. */
+/**
+ * Settings from environment variables: `COFFERDAM_…` first, then the names that all servers share.
+ */
 import { CofferdamError } from '../errors.ts';
 import { BRIEF_VARIABLE } from '../protocol.ts';
 import type { Given } from './given.ts';

@@ -20,7 +20,8 @@ export interface ConfigFile {
 
 /**
  * Reads `asked`, or what is found in `cwd` (never above it). Null when there is none. Throws
- * COF_CONFIG_NOT_FOUND, COF_CONFIG_UNREADABLE, COF_CONFIG_SYNTAX with line and column, COF_CONFLICT.
+ * COF_CONFIG_NOT_FOUND, COF_CONFIG_UNREADABLE, COF_CONFIG_SYNTAX with line and column,
+ * COF_CONFLICT.
  */
 export async function readConfigFile(
   asked: string | null,
@@ -60,6 +61,8 @@ const FILE_BYTES_MAX = 1024 * 1024;
 
 /** A module that waits for ever would hold the start, or a reload, for ever. */
 const MODULE_TIMEOUT_MS = 10_000;
+
+let moduleReads = 0;
 
 function findConfigFile(cwd: string): string | null {
   const [first, second] = NAMES.filter((name) => existsSync(resolve(cwd, name)));
@@ -163,7 +166,8 @@ async function readModule(path: string, shownPath: string): Promise<ConfigFile> 
 
 async function importModule(path: string, shownPath: string): Promise<{ default?: unknown }> {
   // A reload must see the file as it is now, not as it was first imported.
-  const url = `${pathToFileURL(path).href}?read=${Date.now()}`;
+  moduleReads += 1;
+  const url = `${pathToFileURL(path).href}?read=${moduleReads}`;
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
     const late = unreadable(shownPath, 'did not finish loading within 10s');
@@ -182,8 +186,7 @@ async function importModule(path: string, shownPath: string): Promise<{ default?
 function explainModuleError(error: unknown, path: string, shownPath: string): [string, string] {
   const problem = error instanceof Error ? error.message : String(error);
   const stack = error instanceof Error ? (error.stack ?? '') : '';
-  const frame = /cofferdam[^\s]*\?read=\d+:(\d+:\d+)|\?read=\d+:(\d+:\d+)/.exec(stack);
-  const place = frame?.[1] ?? frame?.[2];
+  const place = /\?read=\d+:(\d+:\d+)/.exec(stack)?.[1];
   if (place !== undefined) return [`${shownPath}:${place}`, problem];
   // An import() that fails to parse does not say where; Node's own check does, under a caret.
   const check = spawnSync(process.execPath, ['--check', path], { encoding: 'utf8', timeout: 5000 });

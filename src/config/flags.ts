@@ -27,7 +27,10 @@ export interface FlagRules {
 /** Known to every command, handled by the command table. */
 export const GLOBAL_SWITCHES = ['help', 'version', 'verbose'] as const;
 
-/** Throws COF_UNKNOWN_SETTING for a flag that does not exist, COF_USAGE for one that lacks its value. */
+/**
+ * Throws COF_UNKNOWN_SETTING for a flag that does not exist, COF_USAGE for one that lacks its
+ * value.
+ */
 export function parseFlags(argv: readonly string[], rules: FlagRules = {}): Flags {
   const rows = rowsOf(rules);
   const switches = [...(rules.switches ?? []), ...GLOBAL_SWITCHES];

@@ -1,4 +1,7 @@
-/** Merges flags, environment, file and defaults into the settings, and remembers where each came from. */
+/**
+ * Merges flags, environment, file and defaults into the settings, and remembers where each came
+ * from.
+ */
 import { dirname, resolve } from 'node:path';
 import { CofferdamError } from '../errors.ts';
 import { readEnvironment } from './environment.ts';
@@ -49,9 +52,10 @@ export async function readConfig(request: ConfigRequest): Promise<Config> {
  * setting must not keep them from it.
  */
 export async function readSetting(request: ConfigRequest, key: SettingKey): Promise<unknown> {
-  const { given } = await gather(request, key);
   const row = rowOf(key);
-  const winner = given.find((candidate) => candidate.key === key);
+  const isIt = (given: Given): boolean => given.key === key;
+  // Who names it outside the file does not depend on the file at all.
+  const winner = gatherOutside(request).find(isIt) ?? (await gather(request, key)).given.find(isIt);
   return winner === undefined ? row.default : understand(row, winner);
 }
 
@@ -65,15 +69,19 @@ export function needsRestart(before: Settings, after: Settings): readonly Settin
 
 // --- internal ---
 
+function gatherOutside({ flags, env }: ConfigRequest): readonly Given[] {
+  return [...flags.given, ...readEnvironment(env)];
+}
+
 /** All that was given, the strongest first. */
 async function gather(
-  { flags, env, cwd }: ConfigRequest,
+  request: ConfigRequest,
   only: SettingKey | null = null,
 ): Promise<{ given: readonly Given[]; file: string | null }> {
-  const outside = [...flags.given, ...readEnvironment(env)];
+  const outside = gatherOutside(request);
   const asked = outside.find(({ key }) => key === 'config');
   const path = asked === undefined ? null : (understand(rowOf('config'), asked) as string);
-  const file = await readConfigFile(path, cwd);
+  const file = await readConfigFile(path, request.cwd);
   if (file === null) return { given: outside, file: null };
   return { given: [...outside, ...readEntries(file, only)], file: file.path };
 }
@@ -129,7 +137,7 @@ function unknownKey(name: string, where: string, rows: readonly SettingRow[]): C
   const elsewhere = rows.find((row) => row.elsewhere?.includes(kebab))?.key;
   const keys = rows.map(({ key }) => key);
   const guess = keys.find((key) => key === kebab) ?? elsewhere ?? suggest(kebab, keys);
-  const notInFile = SETTINGS.some((row) => row.key === kebab);
+  const notInFile = !keys.includes(kebab) && SETTINGS.some((row) => row.key === kebab);
   const message = notInFile
     ? `${name} cannot be set in a file (${where})`
     : `there is no setting ${JSON.stringify(name)} (${where})`;

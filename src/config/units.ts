@@ -28,7 +28,7 @@ const DURATION_UNITS = [
 
 /** `512MiB`, `1.5GiB`, `200MB` (10^6), `64KiB`, `100B` → whole bytes; the unit is mandatory. */
 export function parseBytes(text: string): number | null {
-  const match = /^(\d{1,15}(?:\.\d{1,6})?) ?([kmgt]?i?b)$/i.exec(text.trim());
+  const match = /^(\d{1,16}(?:\.\d{1,6})?) ?([kmgt]?i?b)$/i.exec(text.trim());
   const factor = BYTE_UNITS[match?.[2]?.toLowerCase() ?? ''];
   if (match?.[1] === undefined || factor === undefined) return null;
   const bytes = Math.round(Number(match[1]) * factor);
@@ -53,7 +53,9 @@ export function formatBytesExactly(bytes: number): string {
   return `${amount}${BINARY_UNITS[unit]}`;
 }
 
-/** `500ms`, `30s`, `1.5s`, `1h30m`, `2d` → milliseconds; the unit is mandatory, the largest first. */
+/**
+ * `500ms`, `30s`, `1.5s`, `1h30m`, `2d` → milliseconds; the unit is mandatory, the largest first.
+ */
 export function parseDuration(text: string): number | null {
   const parts = [...text.trim().matchAll(/(\d{1,12}(?:\.\d{1,6})?)(ms|[dhms])/g)];
   if (parts.length === 0 || parts.map((part) => part[0]).join('') !== text.trim()) return null;

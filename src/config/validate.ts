@@ -4,7 +4,9 @@ import { BARE_WORKER_BYTES, explainLeastBudget, leastBudgetBytes } from './budge
 import type { Settings } from './settings.ts';
 import { formatBytes, formatBytesExactly, formatShare } from './units.ts';
 
-/** Throws COF_LIMIT_TOO_LOW when the budget could never hold; `auto` is checked when it is known. */
+/**
+ * Throws COF_LIMIT_TOO_LOW when the budget could never hold; `auto` is checked when it is known.
+ */
 export function validateSettings(settings: Settings): void {
   const { memoryBudgetBytes, workers, surge } = settings;
   if (memoryBudgetBytes === 'auto' || workers === 'auto') return;

@@ -28,7 +28,7 @@ export function lossOf(worker: Worker): DrainResult {
   return (
     worker.drained ?? {
       moved: 0,
-      refusedStreams: 0,
+
       cutRequests: Math.max(0, inFlight - longLived),
       cutLongLived: longLived,
     }
@@ -105,10 +105,9 @@ function hearBootFailed(
 function hearCrashed(turn: Turn, worker: Worker, news: Extract<News, { type: 'crashed' }>): void {
   const { pool, now } = turn;
   const { slot, generation, pid } = worker;
-  const { code, signal, detail } = news;
+  const { leaving, code, signal, detail } = news;
   const { restarts: before, recycle } = slotOf(turn, slot);
   // One that was leaving has its replacement already: its crash delays nobody.
-  const leaving = worker.drainingSince !== null;
   const restarts = leaving
     ? before
     : afterCrash(before, { now, healthySince: worker.readyAt, random: turn.random });

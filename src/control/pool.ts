@@ -19,8 +19,8 @@ export function createPool(policy: Policy): PoolState {
 }
 
 /**
- * Applies one event, then does whatever is due at `now`. Never throws. Effects are to be performed in
- * order. `random` gives numbers in 0..1.
+ * Applies one event, then does whatever is due at `now`. Never throws. Effects are to be performed
+ * in order. `random` gives numbers in 0..1.
  */
 export function step(
   state: PoolState,
@@ -35,7 +35,9 @@ export function step(
   return { state: turn.pool, effects: turn.effects };
 }
 
-/** The earliest time at which a `tick` would do something, or null; the supervisor arms one timer. */
+/**
+ * The earliest time at which a `tick` would do something, or null; the supervisor arms one timer.
+ */
 export function nextDeadline(state: PoolState): number | null {
   let next = Infinity;
   const consider = (at: number | null): void => {
@@ -69,8 +71,8 @@ export function totals(state: PoolState): PoolTotals {
 // --- internal ---
 
 /**
- * Rounds of "deadlines, then reconcile" in one step. A chain of states whose timeouts are all zero is
- * six long; more rounds than that would be a fault, and must not hang the supervisor.
+ * Rounds of "reconcile, then deadlines" in one step. A chain of states whose timeouts are all zero
+ * is six long; more rounds than that would be a fault, and must not hang the supervisor.
  */
 const ROUNDS_MAX = 8;
 
@@ -98,8 +100,9 @@ function apply(turn: Turn, event: PoolEvent): void {
 function settle(turn: Turn): void {
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const before = turn.effects.length;
-    fireDeadlines(turn);
     reconcile(turn);
+    // After reconcile, since an order may bring a deadline forward without any effect of its own.
+    fireDeadlines(turn);
     if (turn.effects.length === before) return;
   }
 }
@@ -168,7 +171,8 @@ function scale(turn: Turn, slots: number): void {
   tell(turn, { event: 'scaled', from, to });
 }
 
-function shift(turn: Turn, gapMs: number): void {
+function shift(turn: Turn, exactGapMs: number): void {
+  const gapMs = Math.ceil(exactGapMs);
   if (!(gapMs > 0)) return;
   const { pool } = turn;
   for (const worker of pool.workers.values()) {

@@ -1,4 +1,7 @@
-/** Should this worker be replaced, and why. Pure questions about one worker; whose turn it is: rollout. */
+/**
+ * Should this worker be replaced, and why. Pure questions about one worker; whose turn it is:
+ * rollout.
+ */
 import type { Policy, RecycleReason } from './types.ts';
 import { ageOf, isSilent, type Worker } from './worker.ts';
 
@@ -7,8 +10,8 @@ export const SOFT_STRIKES = 3;
 /** A worker younger than this still warms up: its soft limit does not count yet. */
 export const MEMORY_MIN_AGE_MS = 10_000;
 /**
- * Where the limit is below what a fresh worker needs, recycling pays only after it has grown by this
- * factor: below that the replacement would be as large, and the pool would recycle for ever.
+ * Where the limit is below what a fresh worker needs, recycling pays only after it has grown by
+ * this factor: below that the replacement would be as large, and the pool would recycle for ever.
  */
 export const FLOOR_HEADROOM = 1.25;
 

@@ -1,15 +1,22 @@
 /**
- * Back-off of one slot: a boot failure is not a crash loop, and a crash loop does not eat the machine.
- * Delays double with each failure inside a sliding window, up to a cap.
+ * Back-off of one slot: a boot failure is not a crash loop, and a crash loop does not eat the
+ * machine. Delays double with each failure inside a sliding window, up to a cap.
  */
 
-/** Delay after the first boot failure: enough for a port or a file to come back, not felt by a person. */
+/**
+ * Delay after the first boot failure: enough for a port or a file to come back, not felt by a
+ * person.
+ */
 export const BACKOFF_BASE_MS = 250;
 /** Never wait longer: a cause that was mended must be noticed within seconds. */
 export const BACKOFF_CAP_MS = 15_000;
-/** Share by which delays vary up and down, so that slots that failed together do not retry together. */
+/**
+ * Share by which delays vary up and down, so that slots that failed together do not retry together.
+ */
 export const BACKOFF_JITTER = 0.1;
-/** A worker that served for so long has proved that the slot works: earlier failures are forgotten. */
+/**
+ * A worker that served for so long has proved that the slot works: earlier failures are forgotten.
+ */
 export const HEALTHY_MS = 30_000;
 /**
  * Failures older than this do not count. Long enough to stay at the cap when every attempt takes a
@@ -58,7 +65,9 @@ export function afterCrash(restarts: Restarts, failure: Failure): Restarts {
   return withDelay(restarts, failures, failures.length - 1, failure);
 }
 
-/** A worker became ready: free retries may be used again, the failures stay until it proves healthy. */
+/**
+ * A worker became ready: free retries may be used again, the failures stay until it proves healthy.
+ */
 export function afterReady(restarts: Restarts): Restarts {
   return restarts.freeRetries === 0 ? restarts : { ...restarts, freeRetries: 0 };
 }

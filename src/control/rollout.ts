@@ -2,8 +2,7 @@
  * Whose turn it is to be replaced: one gate for all reasons, the most pressing first. There is no
  * queue: who is due is asked anew in each step, so nobody waits twice and nothing has to be undone.
  */
-import { lossOf } from './news.ts';
-import { dispatch } from './news.ts';
+import { dispatch, lossOf } from './news.ts';
 import { dueOf, type Due } from './recycling.ts';
 import { countExtras, leavesOthersServing, retire } from './slots.ts';
 import {
@@ -13,16 +12,10 @@ import {
   tell,
   workersIn,
   type Recycle,
-  type Slot,
   type Turn,
 } from './turn.ts';
 import type { Policy } from './types.ts';
 import { ageOf, isSilent, type Worker } from './worker.ts';
-
-/** Recycles that may run at once: each needs a place in the gate and, make-before-break, in the surge. */
-export function concurrencyOf({ gate, surge }: Policy): number {
-  return surge > 0 ? Math.min(gate, surge) : gate;
-}
 
 /** Takes the recycles under way one step further: drain the old one, or call it done. */
 export function advanceRecycles(turn: Turn): void {
@@ -40,9 +33,17 @@ export function advanceRecycles(turn: Turn): void {
   }
 }
 
-/** Starts the recycles that are due while the gate has room. */
+/**
+ * Starts the recycles that are due while the gate has room. While any slot backs off only urgent
+ * ones start: what keeps one replacement from booting keeps the others too (a bad configuration
+ * above all), and one slot is enough to find out when it is mended.
+ */
 export function startRecycles(turn: Turn): void {
+  const troubled = [...turn.pool.slots.values()].some(
+    ({ restarts }) => restarts.notBefore > turn.now,
+  );
   for (const { worker, due } of listDue(turn)) {
+    if (troubled && !due.urgent) return;
     if (!hasRoom(turn)) {
       if (due.urgent) hurryLingerer(turn);
       return;
@@ -73,6 +74,11 @@ function listDue(turn: Turn): Candidate[] {
     if (worker !== undefined && due !== null) candidates.push({ worker, due });
   }
   return candidates.sort((a, b) => a.due.rank - b.due.rank || a.worker.id - b.worker.id);
+}
+
+/** A recycle needs a place in the gate and, make-before-break, one in the surge. */
+function concurrencyOf({ gate, surge }: Policy): number {
+  return surge > 0 ? Math.min(gate, surge) : gate;
 }
 
 function hasRoom(turn: Turn): boolean {
@@ -118,7 +124,7 @@ function openRecycle(turn: Turn, worker: Worker, due: Due, breakFirst: boolean):
 
 function finishRecycle(
   turn: Turn,
-  slot: Slot['number'],
+  slot: number,
   recycle: Recycle,
   replacedAt: number,
   left: { readonly worker: Worker; readonly at: number },
@@ -145,19 +151,30 @@ function finishRecycle(
 }
 
 /**
- * An urgent replacement does not wait for hours until somebody closes a WebSocket: if every recycle
- * under way only lingers, the one that would end soonest ends now.
+ * An urgent replacement does not wait for hours until somebody closes a WebSocket: if all that is
+ * in its way only lingers, the one that would end soonest ends now.
  */
 function hurryLingerer(turn: Turn): void {
-  const { slots, workers } = turn.pool;
-  const lingering = [...workers.values()].filter(({ life }) => life.state === 'lingering');
-  const holders = [...slots.values()].flatMap(({ recycle }) => recycle?.old ?? []);
-  if (holders.some((id) => workers.get(id)?.life.state !== 'lingering')) return;
-  const soonest = lingering.sort((a, b) => deadline(a) - deadline(b))[0];
-  if (soonest === undefined || (soonest.life.state === 'lingering' && soonest.life.cut)) return;
+  const blockers = listBlockers(turn);
+  const lingering = blockers.flatMap((worker) =>
+    worker?.life.state === 'lingering' && !worker.life.cut
+      ? [{ id: worker.id, deadline: worker.life.deadline }]
+      : [],
+  );
+  // One that is further on makes room in a moment.
+  if (lingering.length < blockers.length) return;
+  const soonest = lingering.sort((a, b) => a.deadline - b.deadline)[0];
+  if (soonest === undefined) return;
   dispatch(turn, soonest.id, { type: 'drain', deadlineMs: 0, longDeadlineMs: 0 });
 }
 
-function deadline({ life }: Worker): number {
-  return life.state === 'lingering' ? life.deadline : Infinity;
+/** Who holds the gate, or else the surge; undefined = an old worker that is gone already. */
+function listBlockers(turn: Turn): (Worker | undefined)[] {
+  const { pool } = turn;
+  const olds = [...pool.slots.values()].flatMap(({ recycle }) => recycle?.old ?? []);
+  if (olds.length >= concurrencyOf(pool.policy)) return olds.map((id) => pool.workers.get(id));
+  return [...pool.workers.values()].filter(
+    ({ slot, life }) =>
+      life.state !== 'ready' && life.state !== 'booting' && workersIn(turn, slot).length > 1,
+  );
 }

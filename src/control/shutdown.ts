@@ -37,12 +37,13 @@ export function finishIfEmpty(turn: Turn): void {
 
 function endGracefully(turn: Turn, worker: Worker): void {
   const { drainTimeoutMs: deadlineMs } = turn.pool.policy;
-  if (worker.life.state === 'booting' || isSilent(worker)) {
+  // One that boots has nothing to drain: its table makes TERM of it.
+  if (worker.life.state === 'stopping' || isSilent(worker)) {
     dispatch(turn, worker.id, { type: 'terminate' });
     return;
   }
-  // Long-lived connections get no longer deadline here: an orchestrator kills everything after 30 s,
-  // and a WebSocket cut by us with a close frame is better than one cut by it without.
+  // Long-lived connections get no longer deadline here: an orchestrator kills everything after 30
+  // s, and a WebSocket cut by us with a close frame is better than one cut by it without.
   dispatch(turn, worker.id, { type: 'drain', deadlineMs, longDeadlineMs: deadlineMs });
 }
 

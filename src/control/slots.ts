@@ -4,8 +4,8 @@ import { changeSlot, countRecycle, slotOf, spawn, tell, workersIn, type Turn } f
 import { isSilent, type Worker } from './worker.ts';
 
 /**
- * Slots that boot at once before they served for the first time. Two keep a core busy while the other
- * one waits for its disk or database; more would starve the workers that serve already.
+ * Slots that boot at once before they served for the first time. Two keep a core busy while the
+ * other one waits for its disk or database; more would starve the workers that serve already.
  */
 export const FIRST_BOOTS_AT_ONCE = 2;
 
@@ -25,8 +25,8 @@ export function retireExcess(turn: Turn): void {
   const { pool } = turn;
   for (const { number, recycle } of pool.slots.values()) {
     if (number <= pool.size) continue;
-    if (recycle !== null && recycle.replacedAt === null)
-      changeSlot(turn, number, { recycle: null });
+    // Without a replacement to come there is nothing to make before it breaks.
+    if (recycle?.replacedAt === null) changeSlot(turn, number, { recycle: null });
     for (const worker of workersIn(turn, number)) retireOne(turn, worker);
   }
 }

@@ -46,6 +46,8 @@ export type ControlRefusal = {
   readonly ok: false;
   readonly code: string;
   readonly message: string;
+  /** How to mend it, where the code's own hint says less. */
+  readonly hint?: string;
 };
 
 export interface Recycled {

@@ -29,7 +29,9 @@ export type Phase =
     }
   | { readonly type: 'finished' };
 
-/** A replacement under way: it holds the gate until the old worker is gone and the new one served. */
+/**
+ * A replacement under way: it holds the gate until the old worker is gone and the new one served.
+ */
 export interface Recycle {
   readonly due: Due;
   readonly breakFirst: boolean;
@@ -105,7 +107,8 @@ export function createPoolState(policy: Policy): PoolState {
 }
 
 export function beginTurn(state: PoolState, now: number, random: () => number): Turn {
-  const monotonic = Math.max(now, state.now);
+  // Whole milliseconds, so that sums and differences of times are exact and fit for people.
+  const monotonic = Math.max(Math.floor(now), state.now);
   return {
     pool: {
       ...state,

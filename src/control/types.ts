@@ -1,6 +1,6 @@
 /**
- * The language of the control layer: what can happen to a pool (events) and what it wants done about
- * it (effects). All times are milliseconds on one monotonic clock, passed in as `now`.
+ * The language of the control layer: what can happen to a pool (events) and what it wants done
+ * about it (effects). All times are milliseconds on one monotonic clock, passed in as `now`.
  */
 import type { DrainResult, WorkerReport } from '../protocol.ts';
 
@@ -35,7 +35,10 @@ export interface Policy {
   readonly workersMax: number;
   /** Requests after which a worker is replaced; 0 = never. */
   readonly maxRequests: number;
-  /** Share 0..1 by which request and age limits are lowered at random, so that instances do not beat together. */
+  /**
+   * Share 0..1 by which request and age limits are lowered at random, so that instances do not beat
+   * together.
+   */
   readonly jitter: number;
   /** Hard memory limit of a worker, bytes; 0 = none. */
   readonly maxMemoryBytes: number;
@@ -59,19 +62,24 @@ export interface Policy {
 
 export type PoolEvent =
   | { readonly type: 'start' }
-  /** Time passed; the supervisor sends one at least every `TICK_MS`. */
+  /** Time passed: the next deadline of the pool came. */
   | { readonly type: 'tick' }
   | { readonly type: 'spawned'; readonly worker: WorkerId; readonly pid: number }
   /** Listening, and warm if a warm-up was asked for. */
   | { readonly type: 'ready'; readonly worker: WorkerId }
-  /** The worker said why it cannot boot; its process may still live. `retryAtOnce`: our fault, no back-off. */
+  /**
+   * The worker said why it cannot boot; its process may still live. `retryAtOnce`: our fault, no
+   * back-off.
+   */
   | {
       readonly type: 'boot_failed';
       readonly worker: WorkerId;
       readonly message: string;
       readonly retryAtOnce: boolean;
     }
-  /** The process is gone; also sent when it could not be spawned at all (code null, signal null). */
+  /**
+   * The process is gone; also sent when it could not be spawned at all (code null, signal null).
+   */
   | {
       readonly type: 'exited';
       readonly worker: WorkerId;
@@ -80,6 +88,8 @@ export type PoolEvent =
       /** What a person should read: the cause if known, else the last stderr lines. */
       readonly detail: string;
     }
+  /** The process lives, but its channel is closed: it hears nothing and tells nothing any more. */
+  | { readonly type: 'disconnected'; readonly worker: WorkerId }
   | { readonly type: 'report'; readonly worker: WorkerId; readonly report: WorkerReport }
   | { readonly type: 'sample'; readonly worker: WorkerId; readonly memoryBytes: number }
   | { readonly type: 'drained'; readonly worker: WorkerId; readonly result: DrainResult }
@@ -117,7 +127,10 @@ export type Effect =
 
 export type Outcome =
   | { readonly type: 'stopped' }
-  /** The graceful stop ran out of time: so many requests and long-lived connections were cut, so many workers killed. */
+  /**
+   * The graceful stop ran out of time: so many requests and long-lived connections were cut, so
+   * many workers killed.
+   */
   | {
       readonly type: 'stopped_late';
       readonly cutRequests: number;
@@ -128,8 +141,8 @@ export type Outcome =
   | { readonly type: 'never_booted'; readonly detail: string };
 
 /**
- * Every decision is told once, with its numbers: as a log line, on the control socket's event stream
- * and on the dashboard. Fields that end in Ms are milliseconds, in Bytes bytes.
+ * Every decision is told once, with its numbers: as a log line, on the control socket's event
+ * stream and on the dashboard. Fields that end in Ms are milliseconds, in Bytes bytes.
  */
 export type Told =
   | {
@@ -167,7 +180,6 @@ export type Told =
       readonly replacedInMs: number;
       readonly drainMs: number;
       readonly moved: number;
-      readonly refusedStreams: number;
       readonly cutRequests: number;
       readonly cutLongLived: number;
       readonly killed: boolean;
@@ -241,7 +253,9 @@ export type WorkerStateName =
   | 'killing'
   | 'gone';
 
-/** What the outside may see of a worker: for status, metrics, probes. Times are on control's clock. */
+/**
+ * What the outside may see of a worker: for status, metrics, probes. Times are on control's clock.
+ */
 export interface WorkerView {
   readonly worker: WorkerId;
   readonly slot: number;
@@ -266,7 +280,7 @@ export interface WorkerView {
 
 /** Counters since the start, and two gauges of this moment. */
 export interface PoolTotals {
-  /** Finished replacements by reason. */
+  /** Finished replacements by reason; crashes and boot failures are counted apart. */
   readonly recycles: Readonly<Record<RecycleReason, number>>;
   readonly crashes: number;
   readonly bootFailures: number;

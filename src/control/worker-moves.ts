@@ -1,4 +1,6 @@
-/** The moves of a worker's life: what one event does in one state. Which move when: worker-state. */
+/**
+ * The moves of a worker's life: what one event does in one state. Which move when: worker-state.
+ */
 import { countStrikes, memoryLimitsOf } from './recycling.ts';
 import type { Effect, Policy } from './types.ts';
 import type { Life, Worker, WorkerEvent, WorkerEventName, WorkerIn } from './worker.ts';
@@ -13,9 +15,11 @@ export const CUT_GRACE_MS = 1000;
 export type News =
   | { readonly type: 'ready' }
   | { readonly type: 'boot_failed'; readonly detail: string; readonly retryAtOnce: boolean }
-  /** Left without being asked to. */
+  /** Left, or cannot be led any more, without being asked to. */
   | {
       readonly type: 'crashed';
+      /** It was on its way out: its replacement serves already. */
+      readonly leaving: boolean;
       readonly code: number | null;
       readonly signal: string | null;
       readonly detail: string;
@@ -39,14 +43,7 @@ export type Handler<W extends Worker, E extends WorkerEventName> = (
   situation: Situation,
 ) => Transition;
 
-const become = (
-  worker: Worker,
-  change: Partial<Worker>,
-  effects: readonly Effect[] = [],
-  news: News | null = null,
-): Transition => ({ worker: { ...worker, ...change }, effects, news });
-
-const gone: Life = { state: 'gone' };
+// In several states
 
 export const learnPid: Handler<Worker, 'spawned'> = (worker, { pid }) => become(worker, { pid });
 
@@ -65,22 +62,14 @@ export const terminate = (
   worker: Worker,
   _event: unknown,
   { now, policy }: Situation,
-  more: { change?: Partial<Worker>; effects?: readonly Effect[]; news?: News } = {},
+  more: { change?: Partial<Worker>; news?: News } = {},
 ): Transition =>
   become(
     worker,
     { ...more.change, life: { state: 'stopping', deadline: now + policy.killTimeoutMs } },
-    [...(more.effects ?? []), { type: 'signal', worker: worker.id, signal: 'SIGTERM' }],
+    [{ type: 'signal', worker: worker.id, signal: 'SIGTERM' }],
     more.news ?? null,
   );
-
-function killBecause(worker: Worker, why: string): Transition {
-  const { id, slot, pid } = worker;
-  return become(worker, { life: { state: 'killing' }, killed: true }, [
-    { type: 'signal', worker: id, signal: 'SIGKILL' },
-    { type: 'tell', told: { event: 'worker_killed', slot, pid: pid ?? 0, why } },
-  ]);
-}
 
 export const kill: Handler<Worker, 'kill'> = (worker, { why }) => killBecause(worker, why);
 
@@ -114,13 +103,14 @@ export const bootTooLong: Handler<WorkerIn<'booting'>, 'deadline'> = (worker, ev
 
 // Ready
 
-function watched({ now, policy }: Situation): Life {
-  const timeoutMs = policy.unresponsiveTimeoutMs;
-  return { state: 'ready', deadline: timeoutMs === 0 ? null : now + timeoutMs, silent: false };
-}
-
 export const crash: Handler<Worker, 'exited'> = (worker, { code, signal, detail }) =>
-  become(worker, { life: gone }, [], { type: 'crashed', code, signal, detail });
+  become(worker, { life: gone }, [], {
+    type: 'crashed',
+    leaving: worker.drainingSince !== null,
+    code,
+    signal,
+    detail,
+  });
 
 export const reportReady: Handler<WorkerIn<'ready'>, 'report'> = (worker, { report }, situation) =>
   become(worker, { report, lastReportAt: situation.now, life: watched(situation) });
@@ -265,9 +255,44 @@ export const hurryLinger: Handler<WorkerIn<'lingering'>, 'drain'> = (worker, eve
   return become(worker, { life: { ...worker.life, deadline } });
 };
 
+export const hurryKill: Handler<WorkerIn<'stopping'>, 'terminate'> = (
+  worker,
+  _event,
+  { now, policy },
+) => {
+  const deadline = Math.min(worker.life.deadline, now + policy.killTimeoutMs);
+  return become(worker, { life: { state: 'stopping', deadline } });
+};
+
+// --- internal ---
+
+const gone: Life = { state: 'gone' };
+
+const NOTHING_CUT = { moved: 0, cutRequests: 0, cutLongLived: 0 };
+
+export function become(
+  worker: Worker,
+  change: Partial<Worker>,
+  effects: readonly Effect[] = [],
+  news: News | null = null,
+): Transition {
+  return { worker: { ...worker, ...change }, effects, news };
+}
+
+function killBecause(worker: Worker, why: string): Transition {
+  const { id, slot, pid } = worker;
+  return become(worker, { life: { state: 'killing' }, killed: true }, [
+    { type: 'signal', worker: id, signal: 'SIGKILL' },
+    { type: 'tell', told: { event: 'worker_killed', slot, pid: pid ?? 0, why } },
+  ]);
+}
+
+function watched({ now, policy }: Situation): Life {
+  const timeoutMs = policy.unresponsiveTimeoutMs;
+  return { state: 'ready', deadline: timeoutMs === 0 ? null : now + timeoutMs, silent: false };
+}
+
 /** Never longer than the kill timeout, so that a stop ends by drain + 2 × kill timeout. */
 function graceMs(policy: Policy): number {
   return Math.min(CUT_GRACE_MS, policy.killTimeoutMs);
 }
-
-const NOTHING_CUT = { moved: 0, refusedStreams: 0, cutRequests: 0, cutLongLived: 0 };

@@ -1,7 +1,8 @@
 /**
- * The life of a worker as a total table: state × event → the worker afterwards and the effects. Every
- * pair has an entry, `ignore` included; a pair without one does not compile.
+ * The life of a worker as a total table: state × event → the worker afterwards and the effects.
+ * Every pair has an entry, `ignore` included; a pair without one does not compile.
  */
+import { disconnect, disconnectInBoot } from './disconnect.ts';
 import type { WorkerStateName } from './types.ts';
 import * as move from './worker-moves.ts';
 import type { Handler, Situation, Transition } from './worker-moves.ts';
@@ -19,6 +20,7 @@ export const TABLE: Table = {
     ready: move.becomeReady,
     boot_failed: move.failToBoot,
     exited: move.dieInBoot,
+    disconnected: disconnectInBoot,
     report: move.noteReport,
     sample: move.noteMemory,
     drained: 'ignore',
@@ -33,6 +35,7 @@ export const TABLE: Table = {
     ready: 'ignore',
     boot_failed: 'ignore',
     exited: move.crash,
+    disconnected: disconnect,
     report: move.reportReady,
     sample: move.sampleReady,
     drained: 'ignore',
@@ -47,6 +50,7 @@ export const TABLE: Table = {
     ready: 'ignore',
     boot_failed: 'ignore',
     exited: move.exitWhileLeaving,
+    disconnected: 'ignore',
     report: move.reportDraining,
     sample: move.noteMemory,
     drained: move.finishDrain,
@@ -61,6 +65,7 @@ export const TABLE: Table = {
     ready: 'ignore',
     boot_failed: 'ignore',
     exited: move.exitWhileLeaving,
+    disconnected: 'ignore',
     report: move.noteReport,
     sample: move.noteMemory,
     drained: move.finishDrain,
@@ -75,11 +80,12 @@ export const TABLE: Table = {
     ready: 'ignore',
     boot_failed: 'ignore',
     exited: move.leave,
+    disconnected: 'ignore',
     report: move.noteReport,
     sample: move.noteMemory,
     drained: move.noteDrained,
     drain: 'ignore',
-    terminate: 'ignore',
+    terminate: move.hurryKill,
     kill: move.kill,
     ask: 'ignore',
     deadline: move.killLate,
@@ -89,6 +95,7 @@ export const TABLE: Table = {
     ready: 'ignore',
     boot_failed: 'ignore',
     exited: move.leave,
+    disconnected: 'ignore',
     report: 'ignore',
     sample: 'ignore',
     drained: 'ignore',
@@ -103,6 +110,7 @@ export const TABLE: Table = {
     ready: 'ignore',
     boot_failed: 'ignore',
     exited: 'ignore',
+    disconnected: 'ignore',
     report: 'ignore',
     sample: 'ignore',
     drained: 'ignore',

@@ -2,10 +2,16 @@
 import type { DrainResult, WorkerReport } from '../protocol.ts';
 import type { PoolEvent, WorkerId, WorkerStateName, WorkerView } from './types.ts';
 
-/** Where a worker is in its life. A `deadline` is the moment at which this state has lasted too long. */
+/**
+ * Where a worker is in its life. A `deadline` is the moment at which this state has lasted too
+ * long.
+ */
 export type Life =
   | { readonly state: 'booting'; readonly deadline: number }
-  /** `deadline`: without a report until then it is unresponsive; null = not watched, or told already. */
+  /**
+   * `deadline`: without a report until then it is unresponsive; null = not watched, or told
+   * already.
+   */
   | { readonly state: 'ready'; readonly deadline: number | null; readonly silent: boolean }
   /** `cut`: its requests were ended at the deadline; what remains is the grace to say so. */
   | {
@@ -52,11 +58,21 @@ export interface Worker {
 export type WorkerEvent =
   | Extract<
       PoolEvent,
-      { type: 'spawned' | 'ready' | 'boot_failed' | 'exited' | 'report' | 'sample' | 'drained' }
+      {
+        type:
+          | 'spawned'
+          | 'ready'
+          | 'boot_failed'
+          | 'exited'
+          | 'disconnected'
+          | 'report'
+          | 'sample'
+          | 'drained';
+      }
     >
   /** Order: leave politely. To one that leaves already it only shortens the deadlines. */
   | { readonly type: 'drain'; readonly deadlineMs: number; readonly longDeadlineMs: number }
-  /** Order: TERM now, KILL later. */
+  /** Order: TERM now, KILL later. To one that has its TERM it only shortens the deadline. */
   | { readonly type: 'terminate' }
   /** Order: KILL now. */
   | { readonly type: 'kill'; readonly why: string }

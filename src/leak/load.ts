@@ -97,7 +97,7 @@ export function startLoad(options: LoadOptions): Load {
   const book = openBook();
   const intervalMs = 1000 / options.ratePerSecond;
   const durationMs = options.durationMs ?? Infinity;
-  const limit = Math.min(options.totalRequests ?? Infinity, Math.ceil(durationMs / intervalMs));
+  let limit = Math.min(options.totalRequests ?? Infinity, Math.ceil(durationMs / intervalMs));
   const startedAt = performance.now();
   let sent = 0;
   let outstanding = 0;
@@ -149,6 +149,8 @@ export function startLoad(options: LoadOptions): Load {
     snapshot,
     finished,
     stop() {
+      advance();
+      limit = dueBy(performance.now());
       closing = true;
       advance();
       return finished;

@@ -9,7 +9,8 @@ import type { Waiters } from './waiters.ts';
 export interface CommandsOptions {
   readonly loop: Loop;
   readonly waiters: Waiters;
-  reload(): Promise<void>;
+  /** Resolves to the settings that only a restart applies. */
+  reload(): Promise<readonly string[]>;
   status(): Status;
 }
 
@@ -21,8 +22,7 @@ export function createCommands(options: CommandsOptions): ControlHandler {
     events: () => ({ ok: true, follow: true }),
     recycle: (parameters) => recycle(parameters, options),
     async reload() {
-      await options.reload();
-      return { ok: true };
+      return { ok: true, restart: await options.reload() };
     },
   };
   return {

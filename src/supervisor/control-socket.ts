@@ -2,9 +2,9 @@
  * The control socket: a unix socket, mode 0600, one JSON line in, one JSON line out. Whatever comes
  * in, nothing stops: every line, every client and every queue has a bound.
  */
-import { chmodSync, mkdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { ensureSocketFolder } from '../config/paths.ts';
 import { CofferdamError } from '../errors.ts';
 
 export type Reply = Readonly<Record<string, unknown>> & { readonly ok: boolean };
@@ -27,12 +27,15 @@ const CLIENTS_MAX = 32;
 /** A client that does not read its events is dropped at this backlog. */
 const EVENT_BACKLOG_BYTES_MAX = 256 * 1024;
 
-/** Rejects with COF_ALREADY_RUNNING when another supervisor answers there; a stale file is replaced. */
+/**
+ * Rejects with COF_ALREADY_RUNNING when another supervisor answers there; a stale file is
+ * replaced.
+ */
 export async function openControlSocket(
   path: string,
   handler: ControlHandler,
 ): Promise<ControlSocket> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  ensureSocketFolder(path);
   await removeStale(path);
   const clients = new Set<Socket>();
   const followers = new Set<Socket>();
@@ -138,7 +141,7 @@ async function replyTo(line: string, handler: ControlHandler): Promise<Reply> {
     return await handler.handle(request.command, request.parameters);
   } catch (error) {
     if (error instanceof CofferdamError) {
-      return { ok: false, code: error.code, message: error.message };
+      return { ok: false, code: error.code, message: error.message, hint: error.hint };
     }
     return { ok: false, code: 'COF_INTERNAL', message: String(error) };
   }

@@ -1,4 +1,5 @@
 /** Turns the end of a process into a sentence that a person can act on. */
+import { CofferdamError } from '../errors.ts';
 import type { WorkerExit } from './worker-process.ts';
 
 export interface ExitContext {
@@ -27,12 +28,44 @@ export function explainExit(exit: WorkerExit, context: ExitContext): string {
       : 'killed with SIGKILL from outside';
   }
   const how = exit.signal === null ? `exited with code ${exit.code}` : `killed by ${exit.signal}`;
-  const when = context.wasListening ? '' : ' before it listened on any address';
+  const when = context.wasListening ? byItself(exit) : ' before it listened on any address';
   const why = context.listenFailure ?? lastErrorLine(lines);
   return why === null ? how + when : `${how}${when}: ${why}`;
 }
 
+/**
+ * Why nothing is served: `detail` of the first boot and, if the app swallowed it, what it failed to
+ * listen on.
+ */
+export function explainNoBoot(
+  app: string,
+  detail: string,
+  listenFailure: string | null,
+): CofferdamError {
+  const known = listenFailure === null || detail.includes(listenFailure);
+  const message = `${app} does not boot: ${known ? detail : `${detail}: ${listenFailure}`}`;
+  if (message.includes('EADDRINUSE')) return new CofferdamError('COF_PORT_IN_USE', message);
+  const hint = NO_BOOT_HINTS.find(({ detail: form }) => form.test(detail))?.hint;
+  return new CofferdamError('COF_APP_DOES_NOT_BOOT', message, hint === undefined ? {} : { hint });
+}
+
 // --- internal ---
+
+const NO_BOOT_HINTS: readonly { readonly detail: RegExp; readonly hint: string }[] = [
+  {
+    detail: /^did not listen within/,
+    hint: 'Is it a server? If it only needs longer, raise --boot-timeout.',
+  },
+  {
+    detail: /^exited with code 0 before/,
+    hint: 'To be served, an app has to listen on a port or a socket, and to stay.',
+  },
+];
+
+/** Nothing on stderr explains the end of an app that is content. */
+function byItself({ code }: WorkerExit): string {
+  return code === 0 ? ' by itself (process.exit, process.disconnect or nothing left to do)' : '';
+}
 
 /** `Error: message` as Node prints it above a stack, else the last thing said. */
 function lastErrorLine(lines: readonly string[]): string | null {

@@ -31,6 +31,8 @@ export interface FleetOptions {
   launchOf(epoch: number): Launch;
   emit(event: PoolEvent): void;
   onListening(listener: Omit<Listener, 'fd'>): void;
+  /** An app may swallow this error, and then nobody would know. */
+  onListenFailure(message: string): void;
   onPid(pid: number, alive: boolean): void;
   /** A worker became ready: its memory at this moment is its floor. */
   onReady(worker: WorkerId, pid: number): void;
@@ -44,6 +46,8 @@ export interface Fleet {
   drain(effect: DrainEffect): void;
   cut(worker: WorkerId, scope: 'requests' | 'all'): void;
   signal(worker: WorkerId, signal: 'SIGTERM' | 'SIGKILL'): void;
+  /** Everybody leaves: connections stay where they are, for no sibling will be left. */
+  stopHandover(): void;
   /** Every live process. */
   pids(): readonly { readonly worker: WorkerId; readonly pid: number }[];
   readonly relay: Relay;
@@ -61,13 +65,22 @@ interface Member {
   listenFailure: string | null;
 }
 
+const NO_HANDOVER = {
+  type: 'drain',
+  deadlineMs: 0,
+  longDeadlineMs: 0,
+  handover: false,
+  final: true,
+} as const;
+
 /** A report comes each second; a worker that missed two is not given other workers' connections. */
 const RESPONSIVE_MS = 2500;
 
 export function createFleet(options: FleetOptions): Fleet {
   const members = new Map<WorkerId, Member>();
+  let stopping = false;
   const relay = createRelay({
-    candidates: (key) => candidatesFor(key, members, options.now()),
+    candidates: (key) => candidatesFor(key, members, { now: options.now(), stopping }),
     send: (worker, message, handle) => members.get(worker)?.process.send(message, handle),
   });
   const send = (worker: WorkerId, message: SupervisorMessage): void =>
@@ -79,21 +92,24 @@ export function createFleet(options: FleetOptions): Fleet {
       const member = members.get(effect.worker);
       if (member === undefined) return;
       member.phase = 'draining';
-      const handover = [...members.values()].some(({ phase }) => phase === 'ready');
+      const handover = !stopping && [...members.values()].some(({ phase }) => phase === 'ready');
       const { deadlineMs, longDeadlineMs } = effect;
-      member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover });
+      member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover, final: stopping });
     },
     cut: (worker, scope) => send(worker, { type: 'cut', scope }),
     signal: (worker, signal) => members.get(worker)?.process.signal(signal),
+    stopHandover() {
+      stopping = true;
+      for (const { phase, process } of members.values()) {
+        // A second order can only forbid the hand-over; the deadlines are those of the first.
+        if (phase === 'draining') process.send(NO_HANDOVER);
+      }
+    },
     pids: () =>
-      [...members].flatMap(
-        ([
-          worker,
-          {
-            process: { pid },
-          },
-        ]) => (pid === undefined ? [] : [{ worker, pid }]),
-      ),
+      [...members].flatMap(([worker, member]) => {
+        const { pid } = member.process;
+        return pid === undefined ? [] : [{ worker, pid }];
+      }),
   };
 }
 
@@ -132,6 +148,13 @@ function spawnMember(
         const member = members.get(worker);
         if (member === undefined) handle?.close();
         else receive({ worker, member, relay, options }, message, handle);
+      },
+      onDisconnect() {
+        const member = members.get(worker);
+        if (member === undefined) return;
+        // It drains by itself now, and could not be told of connections to adopt.
+        member.phase = 'draining';
+        options.emit({ type: 'disconnected', worker });
       },
       onExit(exit) {
         const member = members.get(worker);
@@ -192,7 +215,7 @@ function receive(to: Receiver, message: WorkerMessage, handle: RawHandle | undef
       options.emit({ type: 'report', worker, report: message.report });
       return;
     case 'connection':
-      if (handle !== undefined) relay.offer(worker, message.key, handle);
+      if (handle !== undefined) relay.offer(message.key, handle, message.fresh);
       return;
     case 'adopted':
       relay.adopted(worker, message.id, message.ok);
@@ -220,7 +243,9 @@ function listenFailed(
   message: Extract<WorkerMessage, { type: 'listen_failed' }>,
 ): void {
   to.member.listenFailure = message.message;
-  // It was born before we knew of that socket, which a sibling bound meanwhile: our fault, not the app's.
+  to.options.onListenFailure(message.message);
+  // It was born before we knew of that socket, which a sibling bound meanwhile: our fault, not the
+  // app's.
   if (message.code === 'EADDRINUSE' && to.options.listeners.has(message.key)) {
     to.options.emit({
       type: 'boot_failed',
@@ -249,17 +274,12 @@ function exitedEvent(
 function candidatesFor(
   key: ListenKey,
   members: ReadonlyMap<WorkerId, Member>,
-  now: number,
+  { now, stopping }: { readonly now: number; readonly stopping: boolean },
 ): Candidate[] {
-  return [...members].flatMap(([worker, member]) =>
-    member.phase === 'ready' && member.heard.has(key)
-      ? [
-          {
-            worker,
-            connections: member.connections,
-            responsive: now - member.reportedAt < RESPONSIVE_MS,
-          },
-        ]
-      : [],
-  );
+  return [...members].flatMap(([worker, { phase, heard, connections, reportedAt }]) => {
+    const draining = phase === 'draining';
+    // Otherwise a connection waits for the next worker rather than to go round among leaving ones.
+    if (!heard.has(key) || (phase !== 'ready' && !(draining && stopping))) return [];
+    return [{ worker, connections, draining, responsive: now - reportedAt < RESPONSIVE_MS }];
+  });
 }

@@ -11,9 +11,10 @@ const AGENT_PATH = fileURLToPath(new URL('../data/agent/agent.cjs', import.meta.
 const REPORT_INTERVAL_MS = 1000;
 
 export function launchOf({ settings, origins }: Config): Launch {
-  const isAsked = (key: 'port' | 'host'): boolean => origins[key]?.source !== 'default';
-  const port = isAsked('port') ? settings.port : null;
-  const host = isAsked('host') ? settings.host : null;
+  const port = origins.port.source === 'default' ? null : settings.port;
+  // Some shells export HOST as the name of the machine: the app may read it, but it moves nobody.
+  const named = origins.host.source !== 'default' && origins.host.where !== 'env HOST';
+  const host = named ? settings.host : null;
   const env = workerEnv({ parent: process.env, extra: settings.env, port: settings.port, host });
   return {
     spawn: {

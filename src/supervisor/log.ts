@@ -7,7 +7,9 @@ import { formatBytes, formatDuration } from '../config/units.ts';
 
 export type Level = 'info' | 'warn' | 'error';
 
-/** `…Ms` fields are milliseconds and `…Bytes` fields bytes: `pretty` prints them with their unit. */
+/**
+ * `…Ms` fields are milliseconds and `…Bytes` fields bytes: `pretty` prints them with their unit.
+ */
 export type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
 export interface Log {
@@ -50,7 +52,12 @@ type Writer = (level: Level, event: string, fields: Fields) => void;
 async function jsonWriter({ stream }: LogOptions): Promise<Writer> {
   const { pino } = await import('pino');
   const logger = pino(
-    { base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'message' },
+    {
+      // A `pid` in an event is the worker's; ours is in `starting`.
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     stream,
   );
   return (level, event, fields) => logger[level]({ event, ...fields });
@@ -72,7 +79,6 @@ function prettyWriter({ stream }: LogOptions): Writer {
 /** What is worth reading only when it is not zero; JSON has it always. */
 const SILENT_WHEN_ZERO: ReadonlySet<string> = new Set([
   'moved',
-  'refusedStreams',
   'cutRequests',
   'cutLongLived',
   'killed',

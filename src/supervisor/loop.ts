@@ -1,6 +1,6 @@
 /**
- * The one loop: signals, messages, exits, timers and samples only enqueue; a turn lets control decide
- * on everything that is queued, with one `now`, and then performs the effects.
+ * The one loop: signals, messages, exits, timers and samples only enqueue; a turn lets control
+ * decide on everything that is queued, with one `now`, and then performs the effects.
  */
 import { createPool, nextDeadline, step, type PoolState } from '../control/pool.ts';
 import type { Effect, Policy, PoolEvent } from '../control/types.ts';
@@ -41,17 +41,21 @@ export function createLoop(options: LoopOptions): Loop {
     if (stopped) return;
     const now = options.now();
     const gapMs = now - turnAt;
-    turnAt = now;
     const events = queue;
     queue = [];
-    if (gapMs > SUSPENDED_MS) events.unshift({ type: 'suspended', gapMs });
-    events.push({ type: 'tick' });
     const effects: Effect[] = [];
-    for (const event of events) {
-      const result = step(state, event, now, () => options.random());
+    const take = (event: PoolEvent, at: number): void => {
+      const result = step(state, event, at, () => options.random());
       state = result.state;
       effects.push(...result.effects);
-    }
+    };
+    if (gapMs > SUSPENDED_MS) take({ type: 'suspended', gapMs }, turnAt);
+    turnAt = now;
+    // All news first, as if it came before the next deadline: when we are the late ones, a worker
+    // whose report lies in the queue behind others was not silent.
+    const newsAt = Math.min(now, (nextDeadline(state) ?? Number.POSITIVE_INFINITY) - 1);
+    for (const event of events) take(event, newsAt);
+    take({ type: 'tick' }, now);
     for (const effect of effects) options.perform(effect);
     arm();
   };
@@ -61,7 +65,12 @@ export function createLoop(options: LoopOptions): Loop {
     if (stopped || immediate !== undefined) return;
     const deadline = nextDeadline(state) ?? Number.POSITIVE_INFINITY;
     const waitMs = Math.max(0, Math.min(deadline - options.now(), TURN_INTERVAL_MS));
-    timer = setTimeout(turn, Math.ceil(waitMs));
+    timer = setTimeout(turnSoon, Math.ceil(waitMs));
+  };
+
+  /** First read what came in: whoever was late to listen must not blame others for silence. */
+  const turnSoon = (): void => {
+    immediate ??= setImmediate(turn);
   };
 
   arm();
@@ -69,7 +78,7 @@ export function createLoop(options: LoopOptions): Loop {
     enqueue(event) {
       if (stopped) return;
       queue.push(event);
-      immediate ??= setImmediate(turn);
+      turnSoon();
     },
     state: () => state,
     stop() {

@@ -1,4 +1,6 @@
-/** Whether the kernel's OOM killer struck in our control group: attributes a SIGKILL to its cause. */
+/**
+ * Whether the kernel's OOM killer struck in our control group: attributes a SIGKILL to its cause.
+ */
 import { findMemoryCgroup, readCgroupEvents } from '../metrics/cgroup.ts';
 
 /** Returns a function that says whether it struck since the last call. */

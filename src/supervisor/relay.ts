@@ -1,6 +1,7 @@
 /**
- * Hands idle client connections from a worker that drains to a sibling. Our copy of each connection
- * is kept until the sibling says that it has it: should the sibling die before, another one gets it.
+ * Hands idle client connections from a worker that drains to a sibling. Our copy of each
+ * connection is kept until the sibling says that it has it: should the sibling die before, another
+ * one gets it.
  */
 import type { WorkerId } from '../control/types.ts';
 import type { ListenKey, SupervisorMessage } from '../protocol.ts';
@@ -10,19 +11,21 @@ import type { RawHandle } from './worker-process.ts';
 export interface Candidate {
   readonly worker: WorkerId;
   readonly connections: number;
+  /** It leaves, too: better than nobody. */
+  readonly draining: boolean;
   /** False for a worker whose event loop did not report lately: the client would wait with it. */
   readonly responsive: boolean;
 }
 
 export interface RelayPort {
-  /** Ready workers that listen on that address, draining ones excluded. */
+  /** Workers that are or were ready, and listen or listened on that address. */
   candidates(key: ListenKey): readonly Candidate[];
   send(worker: WorkerId, message: SupervisorMessage, handle: RawHandle): void;
 }
 
 export interface Relay {
   /** A connection that its worker gave up; the relay owns the handle from now on. */
-  offer(from: WorkerId, key: ListenKey, handle: RawHandle): void;
+  offer(key: ListenKey, handle: RawHandle, fresh: boolean): void;
   adopted(worker: WorkerId, id: number, ok: boolean): void;
   /** The worker died: what it had not taken over yet goes to another one. */
   workerGone(worker: WorkerId): void;
@@ -44,7 +47,9 @@ interface Parcel {
   readonly id: number;
   readonly key: ListenKey;
   readonly handle: RawHandle;
-  /** Workers that refused it or sent it: never asked again. */
+  /** Nothing ever came on it. */
+  readonly fresh: boolean;
+  /** Workers that refused it: never asked again. */
   readonly refused: Set<WorkerId>;
   target: WorkerId | null;
 }
@@ -78,7 +83,8 @@ export function createRelay(port: RelayPort): Relay {
     const target = choose(port.candidates(parcel.key), parcel, onTheWay);
     aim(parcel, target);
     if (target === null) return;
-    port.send(target, { type: 'adopt', key: parcel.key, id: parcel.id }, parcel.handle);
+    const { key, id, fresh, handle } = parcel;
+    port.send(target, { type: 'adopt', key, id, fresh }, handle);
   };
 
   const redispatchOf = (wanted: WorkerId | null): void => {
@@ -86,9 +92,9 @@ export function createRelay(port: RelayPort): Relay {
   };
 
   return {
-    offer(from, key, handle) {
+    offer(key, handle, fresh) {
       lastId += 1;
-      const parcel = { id: lastId, key, handle, refused: new Set([from]), target: null };
+      const parcel = { id: lastId, key, handle, fresh, refused: new Set<WorkerId>(), target: null };
       parcels.set(parcel.id, parcel);
       dispatch(parcel);
       const oldest = parcels.values().next().value;
@@ -115,21 +121,25 @@ export function createRelay(port: RelayPort): Relay {
 
 // --- internal ---
 
-/** The least loaded responsive worker; an unresponsive one only where there is no other. */
+/** The least loaded worker of the best kind that there is. */
 function choose(
   candidates: readonly Candidate[],
   parcel: Parcel,
   onTheWay: ReadonlyMap<WorkerId, number>,
 ): WorkerId | null {
-  let best: { worker: WorkerId; load: number; responsive: boolean } | null = null;
-  for (const { worker, connections, responsive } of candidates) {
+  let best: { worker: WorkerId; load: number; rank: number } | null = null;
+  for (const candidate of candidates) {
+    const { worker } = candidate;
     if (parcel.refused.has(worker)) continue;
-    const load = connections + (onTheWay.get(worker) ?? 0);
-    const better =
-      best === null ||
-      (responsive && !best.responsive) ||
-      (responsive === best.responsive && load < best.load);
-    if (better) best = { worker, load, responsive };
+    const rank = rankOf(candidate);
+    const load = candidate.connections + (onTheWay.get(worker) ?? 0);
+    const better = best === null || rank > best.rank || (rank === best.rank && load < best.load);
+    if (better) best = { worker, load, rank };
   }
   return best?.worker ?? null;
+}
+
+function rankOf({ draining, responsive }: Candidate): number {
+  if (draining) return 0;
+  return responsive ? 2 : 1;
 }

@@ -1,4 +1,6 @@
-/** Reads the memory of every worker each second, from outside, so that a stuck worker is seen too. */
+/**
+ * Reads the memory of every worker each second, from outside, so that a stuck worker is seen too.
+ */
 import type { PoolEvent, WorkerId } from '../control/types.ts';
 import { readWorkerMemory } from '../metrics/process-memory.ts';
 import { createTreeMeter, type TreeMemory } from '../metrics/tree.ts';

@@ -1,4 +1,6 @@
-/** The signals of the contract. Handlers only enqueue: what a signal means is decided in the loop. */
+/**
+ * The signals of the contract. Handlers only enqueue: what a signal means is decided in the loop.
+ */
 
 export type Request =
   | { readonly type: 'stop' }

@@ -1,19 +1,21 @@
 /**
- * The composition of a running Cofferdam: one pool of workers, its listening sockets, its guard, the
- * control socket and the signals. Everything that happens is enqueued; the loop carries it out.
+ * The composition of a running Cofferdam: one pool of workers, its listening sockets, its guard,
+ * the control socket and the signals. Everything that happens is enqueued; the loop carries it
+ * out.
  */
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
 import { policyOf } from '../config/policy.ts';
-import type { Settings } from '../config/settings.ts';
-import { checkBudget } from '../config/validate.ts';
+import type { SettingKey, Settings } from '../config/settings.ts';
+import { adviseOn, checkBudget } from '../config/validate.ts';
 import type { Effect, Outcome, Told } from '../control/types.ts';
-import { CofferdamError, EXIT } from '../errors.ts';
+import { type CofferdamError, EXIT } from '../errors.ts';
 import { resolveBudget, type Budget } from '../metrics/budget.ts';
 import { announce } from './announce.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
+import { explainNoBoot } from './explain.ts';
 import { createFleet, type Fleet, type Launch } from './fleet.ts';
 import { startGuard, type Guard } from './guard.ts';
 import { launchOf } from './launch.ts';
@@ -21,6 +23,7 @@ import { createListeners, urlOf } from './listeners.ts';
 import type { Log } from './log.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { watchOomKills } from './oom.ts';
+import { planReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
 import { statusOf } from './status.ts';
@@ -56,15 +59,18 @@ class Supervisor {
   readonly #startedAt = performance.now();
   readonly #listeners = createListeners();
   readonly #waiters = createWaiters();
-  readonly #budget: Budget;
+  #budget: Budget;
   readonly #fleet: Fleet;
   readonly #guard: Guard;
   readonly #loop: Loop;
   readonly #sampler: Sampler;
   readonly #notifier: Notifier;
   #config: Config;
-  #launches: Launch[];
+  /** By configuration epoch. */
+  readonly #launches = new Map<number, Launch>();
+  #epoch = 0;
   #control: ControlSocket | null = null;
+  #listenFailure: string | null = null;
   #interrupts = 0;
   #finish: (outcome: Outcome) => void = () => {};
 
@@ -73,7 +79,7 @@ class Supervisor {
     this.#log = options.log;
     this.#config = options.config;
     const { settings } = options.config;
-    this.#launches = [launchOf(options.config)];
+    this.#launches.set(this.#epoch, launchOf(options.config));
     this.#budget = budgetOf(settings);
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
@@ -84,9 +90,10 @@ class Supervisor {
     });
     this.#fleet = createFleet({
       listeners: this.#listeners,
-      launchOf: (epoch) => this.#launches[epoch] ?? launchOf(this.#config),
+      launchOf: (epoch) => this.#launchOf(epoch),
       emit: (event) => this.#loop.enqueue(event),
       onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
+      onListenFailure: (message) => (this.#listenFailure = message),
       onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
       onReady: (worker, pid) => this.#sampler.sample(worker, pid),
       oomKilled: watchOomKills(),
@@ -154,7 +161,12 @@ class Supervisor {
     announce(told, { log: this.#log, publish: (event) => this.#control?.publish(event) });
     this.#waiters.told(told);
     if (told.event === 'all_ready') this.#notifier.ready();
-    if (told.event === 'stopping') this.#notifier.stopping();
+    if (told.event === 'stopping') {
+      this.#fleet.stopHandover();
+      this.#notifier.stopping();
+      // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
+      this.#listeners.close();
+    }
   }
 
   #request(request: Request): void {
@@ -185,19 +197,36 @@ class Supervisor {
     }
   }
 
+  /** Effects come in the order of their epochs: older launches are not asked for any more. */
+  #launchOf(epoch: number): Launch {
+    for (const older of this.#launches.keys()) if (older < epoch) this.#launches.delete(older);
+    return this.#launches.get(epoch) ?? launchOf(this.#config);
+  }
+
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
-  async #reload(): Promise<void> {
+  async #reload(): Promise<readonly SettingKey[]> {
     try {
-      const config = await this.#options.readConfig();
-      this.#launches.push(launchOf(config));
+      const { config, restart } = planReload(this.#config, await this.#options.readConfig());
+      const budget = budgetOf(config.settings);
+      this.#launches.set(this.#epoch + 1, launchOf(config));
+      this.#epoch += 1;
       this.#config = config;
+      this.#budget = budget;
       this.#loop.enqueue({ type: 'reload', policy: policyOf(config.settings) });
       this.#log.write('info', 'reloading', { file: config.file });
+      if (restart.length > 0) {
+        this.#log.write('warn', 'restart_needed', {
+          settings: restart.join(', '),
+          detail: 'changed, but only a restart applies them',
+        });
+      }
+      return restart;
     } catch (error) {
-      const { code, message } = error as CofferdamError;
+      const { code, message, hint } = error as CofferdamError;
       this.#log.write('error', 'reload_failed', {
         code,
         detail: message,
+        hint,
         running: 'the previous configuration',
       });
       throw error;
@@ -220,20 +249,20 @@ class Supervisor {
     const { settings } = this.#config;
     this.#log.write('info', 'starting', {
       version: this.#options.version,
+      pid: process.pid,
       app: settings.app,
       workers: policyOf(settings).workers,
       budgetBytes: this.#budget.bytes,
       budgetFrom: this.#budget.origin,
       name: settings.name,
     });
+    for (const detail of adviseOn(settings)) this.#log.write('warn', 'advice', { detail });
   }
 
   #exitCodeOf(outcome: Outcome): number {
     if (outcome.type === 'never_booted') {
-      throw new CofferdamError(
-        outcome.detail.includes('EADDRINUSE') ? 'COF_PORT_IN_USE' : 'COF_APP_DOES_NOT_BOOT',
-        `${this.#config.settings.app} does not boot: ${outcome.detail}`,
-      );
+      const { app } = this.#config.settings;
+      throw explainNoBoot(app ?? '', outcome.detail, this.#listenFailure);
     }
     if (outcome.type === 'stopped_late') {
       const { cutRequests, cutLongLived, killed } = outcome;

@@ -6,7 +6,9 @@ export interface Tail {
   lines(): string[];
 }
 
-/** A V8 out-of-memory report with its stack traces is about 4 KiB; twice that keeps its first line. */
+/**
+ * A V8 out-of-memory report with its stack traces is about 4 KiB; twice that keeps its first line.
+ */
 const TAIL_BYTES = 8192;
 
 export function createTail(): Tail {

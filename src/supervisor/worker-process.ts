@@ -46,6 +46,8 @@ export interface WorkerExit {
 
 export interface WorkerListener {
   onMessage(message: WorkerMessage, handle: RawHandle | undefined): void;
+  /** The channel is closed although the process lives: the app called `process.disconnect()`. */
+  onDisconnect(): void;
   /** Once, when the process is gone and its last words were read. */
   onExit(exit: WorkerExit): void;
 }
@@ -68,25 +70,26 @@ const FIRST_LISTENER_FD = 4;
  */
 const LAST_WORDS_MS = 150;
 
+/** The channel of a process that dies closes a moment before we hear of its death. */
+const DISCONNECT_GRACE_MS = 250;
+
 export function spawnWorker(options: WorkerSpawn, listener: WorkerListener): WorkerProcess {
   const brief: WorkerBrief = {
     ...options.brief,
     listeners: options.listeners.map(({ key }, index) => ({ key, fd: FIRST_LISTENER_FD + index })),
   };
-  const child = spawn(
-    process.execPath,
-    [...options.nodeArgs, '--require', options.agent, options.app, ...options.args],
-    {
-      cwd: options.cwd,
-      env: { ...options.env, [BRIEF_VARIABLE]: JSON.stringify(brief) },
-      // A process group of its own: Ctrl-C in a terminal must reach the supervisor only.
-      detached: true,
-      stdio: ['ignore', 'inherit', 'pipe', 'ipc', ...options.listeners.map(({ fd }) => fd)],
-    },
-  );
   const stderrTail = createTail();
+  let child: ChildProcess;
+  try {
+    child = startProcess(options, brief);
+  } catch (error) {
+    // Node throws what the kernel thinks of the arguments (E2BIG) instead of telling it later.
+    setImmediate(() => listener.onExit({ code: null, signal: null, spawnError: error as Error }));
+    return { pid: undefined, stderrTail, send: ignore, signal: ignore };
+  }
   forwardStderr(child, stderrTail, options.stderr);
   listenToMessages(child, listener);
+  listenToDisconnect(child, listener);
   listenToExit(child, listener);
   return {
     pid: child.pid,
@@ -98,14 +101,28 @@ export function spawnWorker(options: WorkerSpawn, listener: WorkerListener): Wor
 
 // --- internal ---
 
+function startProcess(options: WorkerSpawn, brief: WorkerBrief): ChildProcess {
+  return spawn(
+    process.execPath,
+    [...options.nodeArgs, '--require', options.agent, options.app, ...options.args],
+    {
+      cwd: options.cwd,
+      env: { ...options.env, [BRIEF_VARIABLE]: JSON.stringify(brief) },
+      // A process group of its own: Ctrl-C in a terminal must reach the supervisor only.
+      detached: true,
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc', ...options.listeners.map(({ fd }) => fd)],
+    },
+  );
+}
+
 function send(child: ChildProcess, message: SupervisorMessage, handle?: RawHandle): void {
   if (!child.connected) return;
   const envelope: Envelope<SupervisorMessage> = { ...message, cmd: MESSAGE_COMMAND };
   // A worker that just died raises EPIPE here; its exit is the event that counts.
-  child.send(envelope, handle as unknown as SendHandle | undefined, ignoreError);
+  child.send(envelope, handle as unknown as SendHandle | undefined, ignore);
 }
 
-function ignoreError(): void {}
+function ignore(): void {}
 
 function signalWorker(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): void {
   if (child.pid === undefined) return;
@@ -144,6 +161,16 @@ function listenToMessages(child: ChildProcess, listener: WorkerListener): void {
       if (envelope.cmd === MESSAGE_COMMAND) listener.onMessage(envelope, handle);
     },
   );
+}
+
+function listenToDisconnect(child: ChildProcess, listener: WorkerListener): void {
+  const check = (): void => {
+    if (child.exitCode === null && child.signalCode === null) listener.onDisconnect();
+  };
+  // After the timer one look at what came in meanwhile: we may have been the ones who were late.
+  child.once('disconnect', () => {
+    setTimeout(() => setImmediate(check), DISCONNECT_GRACE_MS).unref();
+  });
 }
 
 function listenToExit(child: ChildProcess, listener: WorkerListener): void {

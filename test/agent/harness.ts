@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type {
   DrainResult,
@@ -19,7 +20,8 @@ import type {
 import { BRIEF_VARIABLE, MESSAGE_COMMAND } from '../../src/protocol.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const OUT = `${ROOT}.cache/agent-${process.pid}`;
+const CACHE = `${ROOT}.cache/`;
+const OUT = `${CACHE}agent-${process.pid}`;
 const FIRST_INHERITED_FD = 4;
 
 /** A raw `TCP` or `Pipe` wrap, as it comes over IPC. */
@@ -49,6 +51,7 @@ export interface Worker {
 interface Relay {
   readonly id: number;
   readonly key: ListenKey;
+  readonly fresh: boolean;
   readonly handle: RawHandle;
   readonly tried: Set<Worker>;
   taker: Worker;
@@ -60,6 +63,8 @@ export interface Harness {
   /** Connections that no sibling took. */
   readonly orphaned: { count: number };
   readonly relayed: { count: number };
+  /** Gets connections before all others; for tests of what it does with them. */
+  readonly favourite: { worker: Worker | null };
   /** Starts a worker; resolved when it listens (or sent what `until` waits for). */
   start(until?: (message: WorkerMessage) => boolean): Promise<Worker>;
   spawn(): Worker;
@@ -82,6 +87,7 @@ export interface HarnessOptions {
 /** Compiles the agent for this test process; returns the path of its entry. */
 export function buildAgent(): string {
   if (!built) {
+    removeOldBuilds();
     const tsc = `${ROOT}node_modules/typescript/bin/tsc`;
     execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', OUT], {
       cwd: ROOT,
@@ -98,6 +104,7 @@ export function startHarness(options: HarnessOptions): Harness {
   const relays = new Map<number, Relay>();
   const orphaned = { count: 0 };
   const relayed = { count: 0 };
+  const favourite: Harness['favourite'] = { worker: null };
   let slots = 0;
   let relayIds = 0;
 
@@ -133,6 +140,7 @@ export function startHarness(options: HarnessOptions): Harness {
     workers.add(worker);
     const hear = (chunk: Buffer) => {
       worker.output.text += chunk.toString();
+      notify(worker);
     };
     child.stdout?.on('data', hear);
     child.stderr?.on('data', hear);
@@ -161,17 +169,13 @@ export function startHarness(options: HarnessOptions): Harness {
       case 'report':
         worker.report = message.report;
         break;
-      case 'connection':
+      case 'connection': {
         if (handle === undefined) break;
         relayed.count++;
-        passOn({
-          id: ++relayIds,
-          key: message.key,
-          handle,
-          tried: new Set([worker]),
-          taker: worker,
-        });
+        const { key, fresh } = message;
+        passOn({ id: ++relayIds, key, fresh, handle, tried: new Set([worker]), taker: worker });
         break;
+      }
       case 'adopted': {
         const relay = relays.get(message.id);
         if (relay === undefined || relay.taker !== worker) break;
@@ -194,7 +198,7 @@ export function startHarness(options: HarnessOptions): Harness {
   function passOn(relay: Relay): void {
     const [taker] = [...workers]
       .filter((worker) => worker.state === 'ready' && !relay.tried.has(worker))
-      .sort((a, b) => (a.report?.connections ?? 0) - (b.report?.connections ?? 0));
+      .sort((a, b) => weigh(a) - weigh(b));
     if (taker === undefined) {
       relays.delete(relay.id);
       orphaned.count++;
@@ -204,7 +208,12 @@ export function startHarness(options: HarnessOptions): Harness {
     relay.taker = taker;
     relay.tried.add(taker);
     relays.set(relay.id, relay);
-    send(taker, { type: 'adopt', key: relay.key, id: relay.id }, relay.handle);
+    const { key, id, fresh, handle } = relay;
+    send(taker, { type: 'adopt', key, id, fresh }, handle);
+  }
+
+  function weigh(worker: Worker): number {
+    return worker === favourite.worker ? -1 : (worker.report?.connections ?? 0);
   }
 
   function send(worker: Worker, message: SupervisorMessage, handle?: RawHandle): void {
@@ -221,6 +230,7 @@ export function startHarness(options: HarnessOptions): Harness {
       deadlineMs: 10_000,
       longDeadlineMs: 20_000,
       handover: true,
+      final: false,
       ...order,
     });
     const message = await waitFor(worker, (m) => m.type === 'drained');
@@ -234,6 +244,7 @@ export function startHarness(options: HarnessOptions): Harness {
     workers,
     orphaned,
     relayed,
+    favourite,
     spawn: spawnWorker,
     async start(until = (message) => message.type === 'listening') {
       const worker = spawnWorker();
@@ -260,31 +271,82 @@ export async function waitFor(
   wanted: (message: WorkerMessage) => boolean,
   timeoutMs = 15_000,
 ): Promise<WorkerMessage> {
-  return new Promise((resolve, reject) => {
-    const fail = (why: string) => {
-      worker.watchers.delete(look);
-      clearTimeout(timer);
-      reject(new Error(`${why}; output: ${worker.output.text.slice(-2000)}`));
-    };
-    const timer = setTimeout(() => {
-      fail(`no such message in ${timeoutMs} ms (got ${worker.messages.map((m) => m.type).join()})`);
-    }, timeoutMs);
-    const look = () => {
-      const found = worker.messages.find(wanted);
-      if (found !== undefined) {
-        worker.watchers.delete(look);
-        clearTimeout(timer);
-        resolve(found);
-      } else if (worker.state === 'gone') fail('the worker is gone');
-    };
-    worker.watchers.add(look);
-    look();
-  });
+  const find = () => worker.messages.find(wanted);
+  const types = () => worker.messages.map(({ type }) => type).join();
+  await waitUntil(worker, () => find() !== undefined, `the message; got ${types()}`, timeoutMs);
+  return find() as WorkerMessage;
+}
+
+/** A file of `test/apps`. */
+export function appPath(name: string): string {
+  return `${ROOT}test/apps/${name}`;
+}
+
+/** Waits until a worker has printed a text. */
+export async function waitForOutput(
+  worker: Worker,
+  text: string,
+  timeoutMs = 15_000,
+): Promise<void> {
+  await waitUntil(worker, () => worker.output.text.includes(text), `"${text}"`, timeoutMs);
+}
+
+/** The TCP port of the first listening socket that is kept. */
+export function portOf(harness: Harness): number {
+  for (const { address } of harness.kept.values()) if (address.kind === 'tcp') return address.port;
+  throw new Error('nothing listens on TCP');
 }
 
 // --- internal ---
 
 let built = false;
+
+/** A test process has no dependable end, so each beginning cleans up after those before it. */
+function removeOldBuilds(): void {
+  if (!existsSync(CACHE)) return;
+  for (const name of readdirSync(CACHE)) {
+    const pid = /^agent-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid)))
+      rmSync(CACHE + name, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+async function waitUntil(
+  worker: Worker,
+  isTrue: () => boolean,
+  what: string,
+  timeoutMs: number,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const end = (settle: () => void) => {
+      worker.watchers.delete(look);
+      clearTimeout(timer);
+      settle();
+    };
+    const fail = (why: string) => {
+      end(() => {
+        reject(new Error(`waited for ${what}: ${why}; output: ${worker.output.text.slice(-2000)}`));
+      });
+    };
+    const timer = setTimeout(() => {
+      fail(`nothing in ${timeoutMs} ms`);
+    }, timeoutMs);
+    const look = () => {
+      if (isTrue()) end(resolve);
+      else if (worker.state === 'gone') fail('the worker is gone');
+    };
+    worker.watchers.add(look);
+    look();
+  });
+}
 
 function notify(worker: Worker): void {
   for (const watcher of worker.watchers) watcher();

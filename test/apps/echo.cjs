@@ -53,7 +53,7 @@ function boot() {
   if (settings.HANG_BOOT === 'block') blockForGood();
   if (settings.HANG_BOOT) return void setInterval(() => {}, 60_000);
   if (settings.LISTEN_NOTHING) return;
-  if (settings.IGNORE_TERM) process.on('SIGTERM', () => {});
+  if (settings.IGNORE_TERM) ignoreTerm();
   if (settings.EXIT_ON_TERM) process.on('SIGTERM', () => process.exit(0));
   if (settings.POLITE) process.on('cofferdam:drain', sayGoodbye);
   setTimeout(listen, Number(settings.BOOT_MS ?? 0));
@@ -72,6 +72,12 @@ function afterListening() {
   if (settings.DISCONNECT_IPC) {
     setTimeout(() => process.disconnect?.(), Number(settings.DISCONNECT_IPC));
   }
+}
+
+/** A closed server would end the process by itself: something else has to keep it. */
+function ignoreTerm() {
+  process.on('SIGTERM', () => {});
+  setInterval(() => {}, 60_000);
 }
 
 function createServer() {

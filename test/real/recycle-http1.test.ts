@@ -10,10 +10,12 @@ import {
   expectMakeBeforeBreak,
   expectNothingLost,
   recycleTimes,
+  recycleUnder,
   RECYCLE_TEST_MS,
   RECYCLES,
   servePool,
 } from '../support/recycling.ts';
+import type { Tally } from '../support/tally.ts';
 import { lacks } from '../support/tools.ts';
 
 let pool: RunningCofferdam | null = null;
@@ -84,9 +86,10 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
 
   test.skipIf(lacks('wrk')).each([false, true])('with wrk, close: %s', async (close) => {
     pool = await servePool();
-    const wrk = runWrk({ url: `${pool.url}/?id=1`, seconds: 30, connections: 32, close });
-    const recycles = await recycleTimes(pool);
-    expectNothingLost(await wrk);
+    const url = `${pool.url}/?id=1`;
+    const load = (): Promise<Tally> => runWrk({ url, seconds: 3, connections: 32, close });
+    const { tally, recycles } = await recycleUnder(pool, load);
+    expectNothingLost(tally);
     expectCleanRecycles(recycles);
   });
 

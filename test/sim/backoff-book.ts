@@ -1,4 +1,6 @@
-/** What the back-off of each slot must be at least: written again from the rules, not from the code. */
+/**
+ * What the back-off of each slot must be at least: written again from the rules, not from the code.
+ */
 
 export interface SlotBackoff {
   failedAt: number[];

@@ -17,16 +17,19 @@ export interface Entry {
   readonly slot: number;
   readonly generation: number;
   readyAt: number | null;
-  bootFailed: boolean;
   silent: boolean;
   longLived: boolean;
   drainedAt: number | null;
   cut: 'none' | 'requests' | 'all';
+  /** Requests may not be cut earlier. */
+  cutAt: number;
+  /** Long-lived connections may not be cut earlier, unless something urgent waits for it. */
+  longCutAt: number;
   /** By then it has to be gone, once it drains or was told to leave. */
   goneBy: number;
   termAt: number | null;
-  /** Of the policy that held when TERM was sent. */
-  killTimeoutMs: number;
+  /** KILL may not come earlier. */
+  killAt: number;
   killed: boolean;
 }
 
@@ -49,6 +52,8 @@ export interface Book {
   crashed: number;
   bootFailed: number;
   recycled: number;
+  /** Workers that were killed and left since the stop began. */
+  killed: number;
 }
 
 /** Timers may fire this late at most, and each stage of a ladder may be late once. */
@@ -76,6 +81,7 @@ export function createBook(policy: Policy, latenessMs: number): Book {
     crashed: 0,
     bootFailed: 0,
     recycled: 0,
+    killed: 0,
   };
 }
 
@@ -85,14 +91,15 @@ export function createEntry(id: WorkerId, slot: number, generation: number): Ent
     slot,
     generation,
     readyAt: null,
-    bootFailed: false,
     silent: false,
     longLived: false,
     drainedAt: null,
     cut: 'none',
+    cutAt: Infinity,
+    longCutAt: Infinity,
     goneBy: Infinity,
     termAt: null,
-    killTimeoutMs: 0,
+    killAt: Infinity,
     killed: false,
   };
 }
@@ -156,6 +163,11 @@ function hearStop(book: Book, mode: 'graceful' | 'now', now: number): void {
   if (book.stopping === 'now' || book.stopping === mode) return;
   const boundMs = mode === 'now' ? 0 : drainTimeoutMs + 2 * killTimeoutMs;
   book.stopping = mode;
+  for (const entry of book.live.values()) {
+    entry.cutAt = Math.min(entry.cutAt, now + drainTimeoutMs);
+    entry.longCutAt = Math.min(entry.longCutAt, now + drainTimeoutMs);
+    if (entry.termAt !== null) entry.killAt = Math.min(entry.killAt, now + killTimeoutMs);
+  }
   book.stopBy = Math.min(book.stopBy, now + boundMs + book.slackMs);
 }
 
@@ -164,7 +176,9 @@ function hearSuspended(book: Book, gapMs: number): void {
   for (const backoff of book.backoff.values()) backoff.notBefore += gapMs;
   for (const entry of book.live.values()) {
     entry.goneBy += gapMs;
-    if (entry.termAt !== null) entry.termAt += gapMs;
+    entry.killAt += gapMs;
+    entry.cutAt += gapMs;
+    entry.longCutAt += gapMs;
     if (entry.drainedAt !== null) entry.drainedAt += gapMs;
   }
 }
@@ -184,14 +198,15 @@ function hearReport(book: Book, entry: Entry | undefined, longLived: boolean): v
   entry.silent = false;
   entry.longLived = longLived;
   // It may have become long-lived after the drain began; then the long deadline holds.
-  if (!longLived || entry.drainedAt === null || book.stopping !== null) return;
-  if (entry.termAt !== null || entry.cut === 'all') return;
-  entry.goneBy = Math.max(entry.goneBy, drainBound(book, entry.drainedAt, true));
+  if (!longLived || entry.drainedAt === null || entry.termAt !== null) return;
+  if (entry.cut === 'all') return;
+  entry.goneBy = Math.max(entry.goneBy, entry.longCutAt + ladderMs(book.policy) + book.slackMs);
 }
 
 function hearExit(book: Book, entry: Entry | undefined): void {
   book.lastExit = entry ?? null;
   if (entry === undefined) return;
   book.live.delete(entry.id);
+  if (book.stopping !== null && entry.killed) book.killed += 1;
   if (book.open.get(entry.slot)?.old === entry.id && isServing(entry)) book.open.delete(entry.slot);
 }

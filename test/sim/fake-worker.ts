@@ -1,4 +1,7 @@
-/** A worker process that does not exist: boots, serves, leaks, hangs, drains and dies on a fake clock. */
+/**
+ * A worker process that does not exist: boots, serves, leaks, hangs, drains and dies on a fake
+ * clock.
+ */
 import type { DrainResult, WorkerReport } from '../../src/protocol.ts';
 import type { WorkerId } from '../../src/control/types.ts';
 import type { Dice } from './dice.ts';
@@ -114,7 +117,7 @@ export function reportOf(worker: FakeWorker, now: number): WorkerReport {
 
 export function drainResultOf(worker: FakeWorker): DrainResult {
   const { cutRequests, cutLongLived } = worker;
-  return { moved: 1, refusedStreams: 0, cutRequests, cutLongLived };
+  return { moved: 1, cutRequests, cutLongLived };
 }
 
 // --- internal ---

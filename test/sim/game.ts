@@ -1,4 +1,6 @@
-/** One game: the real control code against fake workers and a fake clock, watched by the referee. */
+/**
+ * One game: the real control code against fake workers and a fake clock, watched by the referee.
+ */
 import { createPool, nextDeadline, step, type PoolState } from '../../src/control/pool.ts';
 import type { Effect, PoolEvent, WorkerId } from '../../src/control/types.ts';
 import { Foul, rule } from './book.ts';
@@ -21,6 +23,8 @@ export interface Game {
   now: number;
   steps: number;
   outcome: string;
+  /** Kinds of effects and of things told. */
+  readonly seen: Set<string>;
   /** What went in and out, for people who want to know how it came to a foul; null = not kept. */
   readonly history: string[] | null;
 }
@@ -40,6 +44,7 @@ export function createGame(seed: number, perform: Game['perform'], keepHistory: 
     now: 0,
     steps: 0,
     outcome: 'unfinished',
+    seen: new Set(),
     history: keepHistory ? [JSON.stringify(scenario)] : null,
   };
 }
@@ -58,14 +63,19 @@ export function run(game: Game): void {
 export function feed(game: Game, event: PoolEvent): void {
   game.steps += 1;
   if (game.dice.chance(PROBE_SHARE)) probe(game, event);
+  const deadline = nextDeadline(game.state) ?? Infinity;
+  const overdue = deadline <= game.now - (event.type === 'suspended' ? event.gapMs : 0);
   const { state, effects } = step(game.state, event, game.now, game.dice.next);
   game.state = state;
-  game.history?.push(`${game.now.toFixed(1)} ${JSON.stringify(event)}`);
+  game.history?.push(`${game.now} ${JSON.stringify(event)}`);
   if (game.history !== null) {
     for (const effect of effects) game.history.push(`    ${JSON.stringify(effect)}`);
   }
-  game.referee.watch(event, game.now, state, effects);
-  for (const effect of effects) game.perform(game, effect);
+  game.referee.watch({ event, now: game.now, state, effects, overdue });
+  for (const effect of effects) {
+    game.seen.add(effect.type === 'tell' ? effect.told.event : effect.type);
+    game.perform(game, effect);
+  }
 }
 
 // --- internal ---
@@ -80,13 +90,14 @@ function advance(game: Game): void {
   const deadline = nextDeadline(game.state);
   const next = queue.nextAt();
   rule(deadline !== null || next !== null, 'nothing will ever happen again');
-  if (deadline !== null && (next === null || deadline < next)) {
-    game.now = Math.max(game.now, deadline + dice.between(0, scenario.latenessMs));
+  const timerAt = deadline === null ? Infinity : deadline + dice.whole(0, scenario.latenessMs);
+  if (next !== null && next <= timerAt) {
+    game.now = Math.max(game.now, next);
+    queue.take()();
+  } else {
+    game.now = Math.max(game.now, timerAt);
     feed(game, { type: 'tick' });
-    return;
   }
-  game.now = Math.max(game.now, next ?? game.now);
-  queue.take()();
 }
 
 /** A step must not change the state it was given, and before its deadline a tick does nothing. */
@@ -96,7 +107,7 @@ function probe(game: Game, event: PoolEvent): void {
   step(state, event, now, () => 0.5);
   rule(JSON.stringify(show(before)) === JSON.stringify(show(state)), 'a step changed its input');
   const deadline = nextDeadline(state);
-  const early = deadline === null ? now : Math.min(now, deadline - 0.01);
+  const early = deadline === null ? now : Math.min(now, deadline - 1);
   if (early < state.now) return;
   const { effects } = step(state, { type: 'tick' }, early, () => 0.5);
   const names = effects.map((effect) => effect.type).join(', ');

@@ -39,7 +39,9 @@ function act(game: Game, action: Action): void {
   }
 }
 
-/** From now on new workers are healthy: everything has to come right by itself, and then stay so. */
+/**
+ * From now on new workers are healthy: everything has to come right by itself, and then stay so.
+ */
 function heal(game: Game, policy: Policy, withinMs: number): void {
   if (game.referee.book.stopping !== null) return;
   game.nature = HEALTHY;

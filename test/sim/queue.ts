@@ -1,4 +1,7 @@
-/** What will happen and when: a binary heap, ties in the order in which they were added. */
+/**
+ * What will happen and when, in whole milliseconds: a binary heap, ties in the order in which they
+ * were added.
+ */
 
 export interface Queue {
   readonly add: (at: number, run: () => void) => void;
@@ -13,7 +16,7 @@ export function createQueue(): Queue {
   return {
     add(at, run) {
       order += 1;
-      heap.push({ at, order, run });
+      heap.push({ at: Math.ceil(at), order, run });
       siftUp(heap);
     },
     nextAt: () => heap[0]?.at ?? null,

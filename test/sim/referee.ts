@@ -4,14 +4,19 @@ import type { Effect, Policy, PoolEvent } from '../../src/control/types.ts';
 import { createBook, hear, rule, type Book } from './book.ts';
 import { judge } from './rules.ts';
 
+/** What went into a step and what came out. */
+export interface Step {
+  readonly event: PoolEvent;
+  readonly now: number;
+  readonly state: PoolState;
+  readonly effects: readonly Effect[];
+  /** Something was due before the event came, since the timer was late. */
+  readonly overdue: boolean;
+}
+
 export interface Referee {
-  /** Call after each step with what went in and came out; throws a Foul. */
-  readonly watch: (
-    event: PoolEvent,
-    now: number,
-    state: PoolState,
-    effects: readonly Effect[],
-  ) => void;
+  /** Call after each step; throws a Foul. */
+  readonly watch: (step: Step) => void;
   readonly book: Book;
 }
 
@@ -19,12 +24,12 @@ export function createReferee(policy: Policy, latenessMs: number): Referee {
   const book = createBook(policy, latenessMs);
   return {
     book,
-    watch(event, now, state, effects) {
+    watch({ event, now, state, effects, overdue }) {
       hear(book, event, now);
       for (const effect of effects) judge(book, effect, event, now);
       checkDeadlines(book, now);
       checkCounters(book, state);
-      if (event.type === 'suspended') checkSuspension(effects);
+      if (event.type === 'suspended' && !overdue) checkSuspension(effects);
     },
   };
 }
@@ -86,11 +91,10 @@ function checkSuspension(effects: readonly Effect[]): void {
   for (const effect of effects) {
     if (effect.type === 'drain') drained.add(effect.worker);
     const blamed =
-      effect.type === 'signal' ||
-      (effect.type === 'cut' && !drained.has(effect.worker)) ||
+      ((effect.type === 'signal' || effect.type === 'cut') && !drained.has(effect.worker)) ||
       (effect.type === 'tell' && BLAME.has(effect.told.event));
     rule(!blamed, 'a worker pays for the suspension of its supervisor');
   }
 }
 
-const BLAME = new Set(['unresponsive', 'boot_failed', 'worker_killed']);
+const BLAME = new Set(['unresponsive', 'boot_failed']);

@@ -1,5 +1,5 @@
 /** The rules for each effect. A rule that is broken throws a {@link Foul}. */
-import type { Effect, PoolEvent, Told } from '../../src/control/types.ts';
+import type { Effect, Outcome, PoolEvent, Told } from '../../src/control/types.ts';
 import { noteFailure, type FailureSeen } from './backoff-book.ts';
 import {
   backoffOf,
@@ -21,14 +21,14 @@ export function judge(book: Book, effect: Effect, event: PoolEvent, now: number)
     case 'drain':
       return judgeDrain(book, find(book, effect), now);
     case 'cut':
-      return judgeCut(find(book, effect), effect.scope);
+      return judgeCut(book, find(book, effect), effect.scope, now);
     case 'signal':
       if (effect.signal === 'SIGTERM') return judgeTerm(book, find(book, effect), now);
       return judgeKill(find(book, effect), event, now);
     case 'tell':
       return judgeTold(book, effect.told, event, now);
     case 'finished':
-      return judgeEnd(book, effect.outcome.type);
+      return judgeEnd(book, effect.outcome);
   }
 }
 
@@ -52,6 +52,10 @@ function judgeSpawn(book: Book, effect: Extract<Effect, { type: 'spawn' }>, now:
   rule(maxRequests === 0 || requestLimit > 0, 'a request limit got lost');
   const early = backoffOf(book, slot).notBefore - now;
   rule(early <= 0, `slot ${slot} spawns ${early} ms before its back-off is over`);
+  const failed = [...book.live.values()].some((other) => {
+    return other.slot === slot && other.readyAt === null;
+  });
+  rule(!failed, `slot ${slot} spawns before its failed worker is gone`);
   const places = new Set([...book.live.values()].map((entry) => entry.slot));
   const shared = places.has(slot);
   for (let wanted = 1; wanted <= book.size; wanted += 1) places.add(wanted);
@@ -64,9 +68,14 @@ function judgeSpawn(book: Book, effect: Extract<Effect, { type: 'spawn' }>, now:
 }
 
 function judgeDrain(book: Book, entry: Entry, now: number): void {
+  const { drainTimeoutMs, longDrainTimeoutMs } = book.policy;
   rule(isServing(entry), `drain of worker ${entry.id}, which does not serve`);
+  rule(!entry.silent, `drain of worker ${entry.id}, which does not hear it`);
   judgeLeaving(book, entry);
   entry.drainedAt = now;
+  entry.cutAt = now + drainTimeoutMs;
+  const longMs = book.stopping === null ? Math.max(longDrainTimeoutMs, drainTimeoutMs) : 0;
+  entry.longCutAt = now + Math.max(longMs, drainTimeoutMs);
   entry.goneBy = drainBound(book, now, entry.longLived && book.stopping === null);
 }
 
@@ -84,11 +93,26 @@ function judgeLeaving(book: Book, entry: Entry): void {
   rule(!alone || book.size === 1, `break-first takes the last serving worker, ${id}`);
 }
 
-function judgeCut(entry: Entry, scope: 'requests' | 'all'): void {
+function judgeCut(book: Book, entry: Entry, scope: 'requests' | 'all', now: number): void {
   rule(entry.drainedAt !== null, `cut of worker ${entry.id}, which does not drain`);
   rule(entry.termAt === null, `cut of worker ${entry.id}, which has its TERM`);
   rule(entry.cut !== 'all' && entry.cut !== scope, `second cut of worker ${entry.id}`);
+  if (entry.cut === 'none') rule(now >= entry.cutAt, `worker ${entry.id} is cut too early`);
+  if (scope === 'all' && now < entry.longCutAt) judgeHurry(book, entry);
   entry.cut = scope;
+}
+
+/** Long-lived connections are cut before their time only if nothing else would make room. */
+function judgeHurry(book: Book, entry: Entry): void {
+  const olds = [...book.open.values()].map(({ old }) => book.live.get(old));
+  const beside = [...book.live.values()].some((other) => {
+    return other !== entry && other.slot === entry.slot;
+  });
+  rule(beside || olds.includes(entry), `worker ${entry.id} is hurried though it is in no way`);
+  const { gate, surge } = book.policy;
+  const full = olds.length >= (surge > 0 ? Math.min(gate, surge) : gate);
+  const lingering = olds.every((old) => old?.cut === 'requests' && old.termAt === null);
+  rule(!full || lingering, `worker ${entry.id} is hurried though others make room`);
 }
 
 function judgeTerm(book: Book, entry: Entry, now: number): void {
@@ -99,7 +123,7 @@ function judgeTerm(book: Book, entry: Entry, now: number): void {
   }
   const { killTimeoutMs } = book.policy;
   entry.termAt = now;
-  entry.killTimeoutMs = killTimeoutMs;
+  entry.killAt = now + killTimeoutMs;
   entry.goneBy = Math.min(entry.goneBy, now + killTimeoutMs + book.slackMs);
 }
 
@@ -109,9 +133,8 @@ function judgeKill(entry: Entry, event: PoolEvent, now: number): void {
   entry.goneBy = now + REAP_MS;
   if (event.type === 'stop' && event.mode === 'now') return;
   rule(entry.termAt !== null, `KILL to worker ${entry.id} without TERM`);
-  // Fractions of a millisecond get lost when a suspension shifts both sides.
-  const earlyMs = entry.termAt + entry.killTimeoutMs - now;
-  rule(earlyMs < 0.001, `KILL to worker ${entry.id} comes ${earlyMs} ms too early`);
+  const earlyMs = entry.killAt - now;
+  rule(earlyMs <= 0, `KILL to worker ${entry.id} comes ${earlyMs} ms too early`);
 }
 
 function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void {
@@ -130,7 +153,7 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
       }
       return;
     case 'recycle_started':
-      return judgeRecycle(book, told);
+      return judgeRecycle(book, told, now);
     case 'recycled':
       rule(book.open.get(told.slot)?.replaced === true, `slot ${told.slot} is not replaced yet`);
       book.open.delete(told.slot);
@@ -148,14 +171,21 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
   }
 }
 
-function judgeRecycle(book: Book, told: Extract<Told, { event: 'recycle_started' }>): void {
-  const { slot, generation, breakFirst } = told;
+function judgeRecycle(
+  book: Book,
+  told: Extract<Told, { event: 'recycle_started' }>,
+  now: number,
+): void {
+  const { slot, generation, breakFirst, reason } = told;
   const { surge, gate } = book.policy;
   const old = [...book.live.values()].find(
     (entry) => entry.slot === slot && entry.generation === generation,
   );
   rule(old !== undefined && isServing(old), `recycle in slot ${slot}, where nobody serves`);
   rule(!book.open.has(slot), `second recycle of slot ${slot} at once`);
+  const urgent = reason === 'unresponsive' || reason === 'max_memory';
+  const trouble = [...book.backoff.values()].some(({ notBefore }) => notBefore > now);
+  rule(urgent || !trouble, `recycle of slot ${slot} while another one backs off`);
   rule(breakFirst === (surge === 0), `slot ${slot}: breakFirst is ${breakFirst}`);
   book.open.set(slot, { old: old.id, breakFirst, replaced: false });
   const most = surge > 0 ? Math.min(gate, surge) : gate;
@@ -174,7 +204,10 @@ function judgeBootFailure(
     now,
     kind: 'boot',
     healthySince: serving?.readyAt ?? null,
-    free: event.type === 'boot_failed' && event.retryAtOnce,
+    free:
+      event.type === 'boot_failed' &&
+      event.retryAtOnce &&
+      book.live.get(event.worker)?.slot === slot,
     retryInMs,
   });
 }
@@ -198,9 +231,14 @@ function judgeFailure(book: Book, slot: number, seen: FailureSeen): void {
   rule(wrong === null, `slot ${slot}: ${wrong}`);
 }
 
-function judgeEnd(book: Book, outcome: string): void {
+function judgeEnd(book: Book, outcome: Outcome): void {
   book.ended = true;
   rule(book.live.size === 0, `finished with ${book.live.size} workers left running`);
-  if (outcome === 'never_booted') rule(!book.everReady, 'never booted, but a worker was ready');
-  else rule(book.stopping !== null, `finished as ${outcome} without a stop`);
+  if (outcome.type === 'never_booted') {
+    return rule(!book.everReady, 'never booted, but a worker was ready');
+  }
+  rule(book.stopping !== null, `finished as ${outcome.type} without a stop`);
+  if (book.stopping === 'now') return rule(outcome.type === 'stopped', 'late, but asked for');
+  const killed = outcome.type === 'stopped_late' ? outcome.killed : 0;
+  rule(killed === book.killed, `${killed} workers killed, not ${book.killed}`);
 }

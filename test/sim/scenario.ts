@@ -155,7 +155,7 @@ function drawAction(dice: Dice, policy: Policy): Action {
     () => ({ type: 'scale', slots: dice.whole(1, policy.workersMax) }),
     () => ({ type: 'recycle', slot }),
     () => ({ type: 'recycle', slot: null }),
-    () => ({ type: 'suspend', gapMs: dice.between(1, 90_000) }),
+    () => ({ type: 'suspend', gapMs: dice.whole(1, 90_000) }),
     () => ({ type: 'noise' }),
     () => ({ type: 'noise' }),
   ])();

@@ -13,11 +13,13 @@ export interface Result {
   readonly crashed: number;
   readonly bootFailed: number;
   readonly outcome: string;
+  /** Kinds of effects and of things told. */
+  readonly seen: ReadonlySet<string>;
 }
 
 /**
- * Plays one seed to its end. Throws a {@link Foul} that names the broken rule, the seed and the time;
- * with `history` its cause is everything that went in and out.
+ * Plays one seed to its end. Throws a {@link Foul} that names the broken rule, the seed and the
+ * time; with `history` its cause is everything that went in and out.
  */
 export function play(seed: number, history = false): Result {
   const game = createGame(seed, perform, history);
@@ -27,7 +29,7 @@ export function play(seed: number, history = false): Result {
     run(game);
   } catch (error) {
     const text = error instanceof Foul ? error.message : String((error as Error).stack);
-    const where = `seed ${seed}, step ${game.steps}, at ${Math.round(game.now)} ms`;
+    const where = `SIM_SEED=${seed}, step ${game.steps}, at ${Math.round(game.now)} ms`;
     throw new Foul(`${text} (${where})`, { cause: game.history?.join('\n') });
   }
   const { recycled, crashed, bootFailed } = game.referee.book;
@@ -40,5 +42,6 @@ export function play(seed: number, history = false): Result {
     crashed,
     bootFailed,
     outcome: game.outcome,
+    seen: game.seen,
   };
 }

@@ -194,8 +194,19 @@ function openFetchSender(target: Target): Sender {
         body: Buffer.from(await response.arrayBuffer()),
       };
     },
-    close: () => {},
+    close: closeFetchConnections,
   };
+}
+
+const FETCH_DISPATCHER = Symbol.for('undici.globalDispatcher.1');
+
+/** fetch keeps its connections for the whole process, where the next test would meet them. */
+async function closeFetchConnections(): Promise<void> {
+  const globals = globalThis as Record<symbol, UndiciAgent | undefined>;
+  const dispatcher = globals[FETCH_DISPATCHER];
+  if (dispatcher === undefined) return;
+  globals[FETCH_DISPATCHER] = new (dispatcher.constructor as typeof UndiciAgent)();
+  await dispatcher.destroy();
 }
 
 /** fetch insists on counting the body itself. */

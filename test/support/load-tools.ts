@@ -26,23 +26,23 @@ export async function runWrk(run: ToolRun): Promise<Tally> {
 }
 
 /**
- * Runs at a fixed rate for about so many seconds. By count (`-n`), because with `-D` h2load does
- * not report the streams that a dead connection took along (504 done of 536 started, 0 failed). For
- * h2load a refused stream is an error like any other.
+ * Runs h2load once a second, because it does not come back after a GOAWAY: it gives up the requests
+ * that it has not sent yet. By count (`-n`): with `-D` it does not report the streams that a dead
+ * connection took along (504 done of 536 started, 0 failed).
  */
 export async function runH2load(
   run: ToolRun & { readonly streams?: number; readonly ratePerSecond?: number },
 ): Promise<Tally> {
   const connections = run.connections ?? 4;
-  const perConnection = Math.ceil((run.ratePerSecond ?? 400) / connections);
-  const total = perConnection * connections * run.seconds;
-  const shape = [`-n${total}`, `-c${connections}`, `-m${run.streams ?? 8}`, '-N10s'];
-  const output = await runTool(
-    'h2load',
-    [...shape, `--rps=${perConnection}`, run.url],
-    run.seconds * 1000 + GRACE_MS,
-  );
-  return parseH2load(output);
+  const rate = Math.ceil((run.ratePerSecond ?? 400) / connections);
+  const shape = [`-c${connections}`, `-m${run.streams ?? 8}`, '-N10s', `--rps=${rate}`];
+  const tally = emptyTally();
+  const until = performance.now() + run.seconds * 1000;
+  while (performance.now() < until) {
+    const args = [`-n${rate * connections}`, ...shape, run.url];
+    countH2load(tally, await runTool('h2load', args, GRACE_MS));
+  }
+  return tally;
 }
 
 export function parseWrk(output: string): Tally {
@@ -59,26 +59,29 @@ export function parseWrk(output: string): Tally {
   return tally;
 }
 
-export function parseH2load(output: string): Tally {
-  const counts = /done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/;
+/**
+ * Adds the output of one run. Started and not done: the connection died with it. Done without
+ * success: the stream was reset, which h2load does not say more about; it should be REFUSED_STREAM.
+ */
+export function countH2load(tally: Tally, output: string): void {
+  const counts = /(\d+) total, (\d+) started, (\d+) done, (\d+) succeeded, .* (\d+) timeout/;
   const line = counts.exec(output);
   if (line === null) throw new Error(`not the output of h2load: ${output}`);
-  const [ok = 0, failed = 0, errored = 0, timeout = 0] = line.slice(1).map(Number);
+  const [total = 0, started = 0, done = 0, succeeded = 0, timeout = 0] = line.slice(1).map(Number);
   const non2xx = numberIn(output, /(\d+) 4xx/, 0) + numberIn(output, /(\d+) 5xx/, 0);
-  const tally = emptyTally();
-  tally.ok = ok;
-  const other = Math.max(0, failed - non2xx - errored - timeout);
-  fill(tally, { reset: errored, timeout, non2xx, other }, output);
-  return tally;
+  tally.ok += succeeded;
+  tally.refusedStream += Math.max(0, done - succeeded - non2xx);
+  const reset = started - done - timeout;
+  fill(tally, { refused: started === 0 ? total : 0, reset, timeout, non2xx }, output);
 }
 
 // --- internal ---
 
 function fill(tally: Tally, counts: Partial<Record<FailureClass, number>>, output: string): void {
   for (const [failure, count] of Object.entries(counts)) {
-    if (count === 0) continue;
+    if (count <= 0) continue;
     countFailure(tally, failure as FailureClass, output);
-    tally[failure as FailureClass] = count;
+    tally[failure as FailureClass] += count - 1;
   }
 }
 

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { LogEvent, RunningCofferdam, SpawnOptions } from './cofferdam.ts';
 import { spawnCofferdam } from './cofferdam.ts';
 import { ECHO_APP } from './processes.ts';
-import { failureClasses, NO_FAILURES, type Tally } from './tally.ts';
+import { addTally, emptyTally, failureClasses, NO_FAILURES, type Tally } from './tally.ts';
 
 /** The issue asks for at least fifty: a race that hits one recycle in twenty must not slip through. */
 export const RECYCLES = 50;
@@ -33,6 +33,22 @@ export async function recycleTimes(pool: RunningCofferdam, count = RECYCLES): Pr
     await pool.waitForTold('recycled', target, ROUND_MS);
   }
   return pool.events.filter(({ event }) => event === 'recycled').slice(before);
+}
+
+/** For load generators that end by themselves: they are started again until the recycles are over. */
+export async function recycleUnder(
+  pool: RunningCofferdam,
+  load: () => Promise<Tally>,
+): Promise<{ tally: Tally; recycles: LogEvent[] }> {
+  const tally = emptyTally();
+  const over = new AbortController();
+  const loads = (async () => {
+    while (!over.signal.aborted) addTally(tally, await load());
+  })();
+  const recycles = await recycleTimes(pool);
+  over.abort();
+  await loads;
+  return { tally, recycles };
 }
 
 /** Every class of failure is zero, and there were answers at all, from more than two workers. */

@@ -74,6 +74,16 @@ export function failureClasses(tally: Tally): Record<FailureClass, number> & { n
 
 export const NO_FAILURES = failureClasses(emptyTally());
 
+/** Adds the counts of one run to those of another. */
+export function addTally(total: Tally, run: Tally): void {
+  for (const name of FAILURE_CLASSES) total[name] += run[name];
+  total.ok += run.ok;
+  total.refusedStream += run.refusedStream;
+  total.unansweredPipelined += run.unansweredPipelined;
+  total.notes.push(...run.notes.slice(0, NOTES_LIMIT - total.notes.length));
+  for (const worker of run.workers) total.workers.add(worker);
+}
+
 export function countFailure(tally: Tally, failure: FailureClass, note: string): void {
   tally[failure] += 1;
   if (tally.notes.length < NOTES_LIMIT) {

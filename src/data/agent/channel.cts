@@ -1,4 +1,7 @@
-/** The IPC channel to the supervisor, as the agent uses it: never an unhandled error, never visible. */
+/**
+ * The IPC channel to the supervisor, as the agent uses it: never an unhandled error, never
+ * visible.
+ */
 import type { EventEmitter } from 'node:events';
 import type { MESSAGE_COMMAND, SupervisorMessage, WorkerMessage } from '../../protocol.ts' with {
   'resolution-mode': 'import',

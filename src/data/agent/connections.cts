@@ -1,7 +1,7 @@
 /**
- * Every client connection of the app's servers, and what runs on each. HTTP/1 requests are counted by
- * two diagnostics channels and the end of the socket: an aborted request has no 'finish', but its
- * socket closes, and a listener on each response would cost several times as much.
+ * Every client connection of the app's servers, and what runs on each. HTTP/1 requests are counted
+ * by two diagnostics channels and the end of the socket: an aborted request has no 'finish', but
+ * its socket closes, and a listener on each response would cost several times as much.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { ServerResponse } from 'node:http';
@@ -81,7 +81,9 @@ export function connectionOf(socket: object | null): Connection | undefined {
   return (socket === null ? null : marked(socket)) ?? undefined;
 }
 
-/** How many things run on it that end when their user goes: upgraded, streaming events, not HTTP. */
+/**
+ * How many things run on it that end when their user goes: upgraded, streaming events, not HTTP.
+ */
 export function countLongLived(connection: Connection): number {
   const { listener, socket, response, streams } = connection;
   if (listener?.scheme === 'tcp') return 1;

@@ -1,12 +1,14 @@
 /**
- * How a worker lets go. Sockets stop listening at the `net` level (`http.Server.close()` would kill
- * idle connections that have a request on its way). Idle plain HTTP/1.1 connections go to a sibling;
- * busy ones follow when they turn idle. What cannot be moved becomes a lame duck: its next response
- * says `Connection: close`. An idle lame duck is not closed by us before the deadline: its keep-alive
- * timeout, which its client knows, ends it, so that no request can cross with the close.
+ * How a worker lets go. Sockets stop listening at the `net` level (`http.Server.close()` would
+ * kill idle connections that have a request on its way). Idle plain HTTP/1.1 connections go to a
+ * sibling; busy ones follow when they turn idle. What cannot be moved becomes a lame duck: its
+ * next response says `Connection: close`. An idle lame duck is not closed by us before the
+ * deadline: its keep-alive timeout, which its client knows, ends it, so that no request can cross
+ * with the close.
  */
 import type { ServerResponse } from 'node:http';
 import { Server } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import type { DrainResult } from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import {
   type Connection,
@@ -15,7 +17,7 @@ import {
   hooks,
   isLongStream,
 } from './connections.cts';
-import { findIdle, handOver, isMovableKind } from './handover.cts';
+import { findIdle, findQuiet, handOver, isMovableKind } from './handover.cts';
 import { endSession } from './http2.cts';
 import { listeners } from './listen.cts';
 
@@ -24,29 +26,39 @@ export interface DrainOrder {
   readonly longDeadlineMs: number;
   /** Whether idle connections may go to a sibling. */
   readonly handover: boolean;
+  /** No worker comes after this one: idle connections are closed soon instead of lingering. */
+  readonly final: boolean;
 }
 
 export function isDraining(): boolean {
   return drain !== null;
 }
 
+/** Nothing is left here, and the supervisor knows: what comes now would be lost. */
+export function isDrained(): boolean {
+  return drain?.done === true;
+}
+
 /**
- * Starts to let go; `drained` is called once, when no connection is left. A second order (the
- * supervisor died during the first) replaces `drained` and can only forbid the hand-over.
+ * Starts to let go; `drained` is called once, when no connection is left. A second order (the pool
+ * stops, or the supervisor died, during the first) replaces `drained`, can only forbid the
+ * hand-over, and lets idle connections end sooner; the deadlines stay those of the first.
  */
 export function startDrain(order: DrainOrder, drained: (result: DrainResult) => void): void {
-  const { deadlineMs, longDeadlineMs, handover } = order;
+  const { deadlineMs, longDeadlineMs, handover, final } = order;
   if (drain !== null) {
     drain.drained = drained;
     drain.handover &&= handover;
+    if (final) drain.idleUntil = Math.min(drain.idleUntil, performance.now() + FINAL_IDLE_MS);
     if (drain.done) drained(drain.result);
     return;
   }
   drain = {
     handover,
     moving: 0,
-    impatientAt: Date.now() + deadlineMs * PATIENCE,
-    result: { moved: 0, refusedStreams: 0, cutRequests: 0, cutLongLived: 0 },
+    impatientAt: performance.now() + deadlineMs * PATIENCE,
+    idleUntil: final ? performance.now() + FINAL_IDLE_MS : Infinity,
+    result: { moved: 0, cutRequests: 0, cutLongLived: 0 },
     drained,
     done: false,
     // Keeps the process until the last handle is sent, too.
@@ -57,8 +69,7 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
   hooks.finished = sweepSoon;
   hooks.session = endSession;
   // Long-lived connections are the app's own business: it is told before anything happens.
-  const emit = process.emit.bind(process) as (event: string, details: object) => boolean;
-  emit('cofferdam:drain', { deadlineMs, longDeadlineMs });
+  tellApp({ deadlineMs, longDeadlineMs });
   for (const { server } of listeners.values()) stopListening(server);
   for (const { session } of connections) if (session !== null) endSession(session);
   sweep();
@@ -93,6 +104,12 @@ const PATIENCE = 0.5;
  */
 const MOVES_AT_ONCE = 32;
 
+/**
+ * When the whole pool stops, a request that was under way has arrived after so long; what is sent
+ * later would find nobody anyway, and a person who pressed Ctrl-C waits.
+ */
+const FINAL_IDLE_MS = 1000;
+
 /** Between our FIN and the close of a connection that is cut. */
 const CUT_GRACE_MS = 200;
 
@@ -106,6 +123,8 @@ interface Drain {
   /** Handles on their way. */
   moving: number;
   readonly impatientAt: number;
+  /** From then on idle connections are closed. */
+  idleUntil: number;
   readonly result: Tally;
   drained: (result: DrainResult) => void;
   done: boolean;
@@ -114,6 +133,16 @@ interface Drain {
 }
 
 let drain: Drain | null = null;
+
+/** A fault in the app's farewell must not end the requests that it has nothing to do with. */
+function tellApp(details: object): void {
+  const emit = process.emit.bind(process) as (event: string, details: object) => boolean;
+  try {
+    emit('cofferdam:drain', details);
+  } catch (error) {
+    console.error("The app's listener of 'cofferdam:drain' failed:", error);
+  }
+}
 
 function sweepSoon(): void {
   if (drain === null || drain.sweepQueued) return;
@@ -127,11 +156,12 @@ function sweepSoon(): void {
 function sweep(): void {
   if (drain === null || drain.done) return;
   if (drain.handover) for (const { server } of listeners.values()) moveIdle(server, drain);
-  const impatient = Date.now() >= drain.impatientAt;
+  const impatient = performance.now() >= drain.impatientAt;
   for (const connection of connections) {
     if (connection.lame || connection.moving) continue;
     if (impatient || !drain.handover || !isMovableKind(connection)) makeLame(connection);
   }
+  if (performance.now() >= drain.idleUntil) closeIdle();
   if (connections.size > 0) return;
   drain.done = true;
   clearInterval(drain.timer);
@@ -155,6 +185,17 @@ function moveIdle(server: Parameters<typeof findIdle>[0], drain: Drain): void {
   }
 }
 
+function closeIdle(): void {
+  for (const { server } of listeners.values()) {
+    const isQuiet = findQuiet(server);
+    for (const connection of connections) {
+      if (connection.listener?.server !== server || !isQuiet(connection)) continue;
+      connection.socket.end();
+      setTimeout(() => connection.socket.destroy(), CUT_GRACE_MS);
+    }
+  }
+}
+
 function makeLame(connection: Connection): void {
   connection.lame = true;
   const { response } = connection;
@@ -173,17 +214,21 @@ function cutSocket(connection: Connection, scope: 'requests' | 'all', tally: Tal
   const { socket, response, inFlight } = connection;
   const long = countLongLived(connection);
   if (long > 0 && scope === 'requests') return;
-  if (long > 0) tally.cutLongLived += long;
-  else tally.cutRequests += inFlight;
-  // An event stream gets the end of its last chunk, everything else a plain FIN.
-  if (long > 0 && response !== null) response.end();
-  socket.end();
+  // What has an end already, by an earlier cut or its own, was counted or is complete.
+  if (!socket.writableEnded) {
+    if (long > 0) tally.cutLongLived += long;
+    else tally.cutRequests += inFlight;
+    // An event stream gets the end of its last chunk, everything else a plain FIN.
+    if (long > 0 && response !== null) response.end();
+    socket.end();
+  }
   setTimeout(() => socket.destroy(), CUT_GRACE_MS);
 }
 
 function cutSession(connection: Connection, scope: 'requests' | 'all', tally: Tally): void {
   let left = 0;
   for (const stream of connection.streams) {
+    if (stream.closed) continue;
     const long = isLongStream(stream);
     if (long && scope === 'requests') {
       left++;

@@ -4,14 +4,16 @@ import type { ServerHttp2Session } from 'node:http2';
 /** How long a client may take to answer the PING that follows the first GOAWAY. */
 const PING_TIMEOUT_MS = 1000;
 
-/** The highest stream number: "no new streams, please", while those on their way are still served. */
+/**
+ * The highest stream number: "no new streams, please", while those on their way are still served.
+ */
 const LAST_STREAM_ID = 2 ** 31 - 1;
 
 const NO_ERROR = 0;
 
 /**
- * GOAWAY that refuses nothing, PING, and when the client has seen both, the GOAWAY that names the last
- * stream. A single GOAWAY would refuse the requests that are already under way.
+ * GOAWAY that refuses nothing, PING, and when the client has seen both, the GOAWAY that names the
+ * last stream. A single GOAWAY would refuse the requests that are already under way.
  */
 export function endSession(session: ServerHttp2Session): void {
   if (session.closed || session.destroyed) return;

@@ -10,9 +10,15 @@ export interface RawHandle {
   readonly fd: number;
   readonly writeQueueSize?: number;
   reading?: boolean;
+  /** Whether a parser has ever read from it; Node lets that happen once. */
+  _consumed?: boolean;
+  /** Of a pipe. */
+  fchmod?: (mode: number) => number;
   onconnection?: (status: number, client: RawHandle) => void;
   readStart(): number;
   readStop(): number;
+  ref(): void;
+  unref(): void;
   close(done?: () => void): void;
 }
 
@@ -22,6 +28,8 @@ export interface Parser {
   /** Whether the parser reads the handle itself, past the socket's stream. */
   _consumed?: boolean;
   unconsume(): void;
+  /** Takes it off the server's list until its next message begins. */
+  remove?(): void;
 }
 
 export type HttpSocket = Socket & {
@@ -48,9 +56,14 @@ export type AnyServer = Server & {
   /** Where every listen ends up; Node keeps the name for code that wraps it. */
   _listen2: Listen2;
   _connections: number;
+  /** Counts listens and closes. */
+  readonly _listeningId: number;
   _pipeName?: string;
   timeout?: number;
   keepAliveTimeout?: number;
+  headersTimeout?: number;
+  /** Since Node 24: what Node waits longer than it tells the client. */
+  keepAliveTimeoutBuffer?: number;
 };
 
 /** Payload of the `http.server.request.start` and `http.server.response.finish` channels. */

@@ -79,7 +79,7 @@ test('stop waits for the answers that are owed', async () => {
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(load.snapshot().outstanding).toBeGreaterThan(0);
   const result = await load.stop();
-  expect(result.outstanding).toBe(0);
+  expect(result).toMatchObject({ outstanding: 0, backlog: 0 });
   expect(result.ok).toBeGreaterThan(10);
   expect(result.failed).toBe(0);
 });

@@ -1,0 +1,240 @@
+/** Who is compared: how each is started with two workers, and how nothing is left of it. */
+import { spawn } from 'node:child_process';
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { treeOf } from '../scripts/process-tree.mjs';
+import { ROOT } from '../scripts/setup.mjs';
+
+const BENCH = join(ROOT, 'bench');
+const MODULES = join(BENCH, 'node_modules');
+const MIB = 2 ** 20;
+
+/** The one Node that runs all of them (Watt wants 22.19 or newer). */
+export const NODE = join(MODULES, 'node/bin/node');
+export const WORKERS = 2;
+/** The tables tell them apart by these names. */
+export const COFFERDAM = 'Cofferdam';
+
+const READY_TIMEOUT_MS = 60_000;
+const READY_POLL_MS = 3;
+const STOP_TIMEOUT_MS = 10_000;
+
+/**
+ * `plan({folder, port, home})` says what to run: arguments for Node, `env`, `files` to put into the
+ * app's folder, `daemon` (the file with the process id of what the command leaves behind), and
+ * `restarts`, which counts them in the output. `supervises`: the root process serves no requests.
+ */
+export const CONTENDERS = {
+  'node (1 process)': { plan: () => ({ args: ['server.js'] }), supervises: false },
+  'cluster (round robin)': { plan: clusterPlan('rr'), supervises: true },
+  'cluster (shared socket)': { plan: clusterPlan('none'), supervises: true },
+  PM2: { plan: pm2Plan(), supervises: true },
+  Watt: { plan: wattPlan(), supervises: false },
+  [COFFERDAM]: { plan: cofferdamPlan(), supervises: true },
+};
+
+/**
+ * Who keeps a leaky app within a budget. Each gets what its manual offers, set so that two workers
+ * fit into 512 MiB; `fast` variants also look far more often than their defaults do.
+ */
+export const BUDGET_CONTENDERS = {
+  PM2: { plan: pm2Plan({ args: ['--max-memory-restart', '200M'] }) },
+  'PM2 (looks each 2 s)': {
+    plan: pm2Plan({
+      args: ['--max-memory-restart', '200M'],
+      env: { PM2_WORKER_INTERVAL: '2000' },
+    }),
+  },
+  Watt: { plan: wattPlan(wattHeap({})) },
+  'Watt (looks each second)': {
+    plan: wattPlan(wattHeap({ maxHeapUsed: 0.7, interval: 1000, maxUnhealthyChecks: 2 })),
+  },
+  [COFFERDAM]: { plan: cofferdamPlan(['--memory-budget', '512MiB', '--max-memory', '150MiB']) },
+};
+
+/** The contenders of `--only a,b`, all without it. */
+export function choose(contenders, only) {
+  const all = Object.keys(contenders);
+  const names = only?.split(',') ?? all;
+  const unknown = names.filter((name) => !all.includes(name));
+  if (unknown.length === 0) return names;
+  throw new Error(`no contender ${unknown.join(', ')}; there are: ${all.join(', ')}`);
+}
+
+/** Copies an app to where every contender can add its own files to it. */
+export function prepareApp(source, folder) {
+  mkdirSync(folder, { recursive: true });
+  for (const file of ['server.js', 'package.json']) {
+    cpSync(join(source, file), join(folder, file));
+  }
+  symlinkSync(MODULES, join(folder, 'node_modules'));
+  return folder;
+}
+
+/** Starts a contender and waits for its first answer; `startMs` is the time until then. */
+export async function start(contender, folder, home) {
+  const port = await freePort();
+  mkdirSync(home, { recursive: true });
+  const plan = contender.plan({ folder, port, home });
+  for (const [name, content] of Object.entries(plan.files ?? {})) {
+    writeFileSync(join(folder, name), JSON.stringify(content, null, 2));
+  }
+  const logFile = join(home, 'output.log');
+  const log = openSync(logFile, 'w');
+  const env = { ...process.env, NODE_ENV: 'production', PORT: String(port), ...plan.env };
+  const startedAt = performance.now();
+  const child = spawn(NODE, plan.args, { cwd: folder, env, stdio: ['ignore', log, log] });
+  closeSync(log);
+  const readLog = () => readFileSync(logFile, 'utf8');
+  try {
+    await waitForAnswer(port, startedAt + READY_TIMEOUT_MS);
+  } catch {
+    await endTree(child.pid);
+    throw new Error(`it did not answer:\n${readLog().slice(-2_000)}`);
+  }
+  const startMs = performance.now() - startedAt;
+  const pid = plan.daemon === undefined ? child.pid : await readPid(plan.daemon);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    pid,
+    startMs,
+    restarts: () => plan.restarts?.(readLog()) ?? 0,
+    stop: () => endTree(pid),
+  };
+}
+
+// --- internal ---
+
+function clusterPlan(policy) {
+  return () => ({
+    args: [join(BENCH, 'cluster.mjs'), 'server.js'],
+    env: { NODE_CLUSTER_SCHED_POLICY: policy },
+  });
+}
+
+function cofferdamPlan(extra = []) {
+  return ({ port }) => {
+    const address = ['--port', port, '--host', '127.0.0.1', '--name', `bench-${process.pid}`];
+    const flags = ['--workers', WORKERS, '--log', 'json', ...address, ...extra].map(String);
+    return {
+      args: [join(ROOT, 'dist/cli/main.js'), 'serve', 'server.js', ...flags],
+      restarts: (log) => occurrences(log, '"event":"recycled"'),
+    };
+  };
+}
+
+function pm2Plan({ args = [], env = {} } = {}) {
+  return ({ home }) => {
+    const cluster = ['start', 'server.js', '-i', String(WORKERS), '--name', 'bench'];
+    return {
+      args: [join(MODULES, 'pm2/bin/pm2'), ...cluster, ...args],
+      env: { PM2_HOME: home, PM2_DISABLE_VERSION_CHECK: 'true', ...env },
+      daemon: join(home, 'pm2.pid'),
+      restarts: () => {
+        const log = readFileSync(join(home, 'pm2.log'), 'utf8');
+        return occurrences(log, '] online') - WORKERS;
+      },
+    };
+  };
+}
+
+function wattPlan(health) {
+  return ({ port }) => ({
+    args: [join(MODULES, 'wattpm/bin/cli.js'), 'start'],
+    files: {
+      'watt.json': {
+        $schema: 'https://schemas.platformatic.dev/@platformatic/node/3.65.0.json',
+        node: { main: 'server.js' },
+        runtime: {
+          workers: WORKERS,
+          server: { hostname: '127.0.0.1', port },
+          logger: { level: 'info' },
+          ...(health === undefined ? {} : { health }),
+        },
+      },
+    },
+    restarts: (log) => occurrences(log, '"Started the worker') - WORKERS,
+  });
+}
+
+/** One process of about 150 MiB and two heaps: all that Watt can be told about memory. */
+function wattHeap(more) {
+  return { maxHeapTotal: 180 * MIB, maxYoungGeneration: 32 * MIB, ...more };
+}
+
+function occurrences(text, part) {
+  return text.split(part).length - 1;
+}
+
+async function waitForAnswer(port, deadline) {
+  for (;;) {
+    const response = await fetch(`http://127.0.0.1:${port}/`, {
+      headers: { connection: 'close' },
+    }).catch(() => null);
+    await response?.arrayBuffer();
+    if (response?.status === 200) return;
+    if (performance.now() > deadline) throw new Error('no answer');
+    await sleep(READY_POLL_MS);
+  }
+}
+
+/** PM2 writes the file before its workers answer, so it is there; be patient all the same. */
+async function readPid(file) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    try {
+      const pid = Number(readFileSync(file, 'utf8'));
+      if (pid > 0) return pid;
+    } catch {
+      // Not written yet.
+    }
+    await sleep(20);
+  }
+  throw new Error(`no process id in ${file}`);
+}
+
+/** TERM to the root, then KILL to what is left of its tree. */
+async function endTree(pid) {
+  const tree = treeOf(pid);
+  signal(pid, 'SIGTERM');
+  const deadline = performance.now() + STOP_TIMEOUT_MS;
+  while (tree.some(isAlive) && performance.now() < deadline) await sleep(50);
+  for (const each of tree) signal(each, 'SIGKILL');
+}
+
+function signal(pid, name) {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has gone by itself.
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+  } catch {
+    return false;
+  }
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,29 @@
+/** What a reload may change of a running configuration, and what has to wait for a restart. */
+import { needsRestart, type Config } from '../config/load.ts';
+import { propertyOf, type SettingRow } from '../config/setting-row.ts';
+import { SETTINGS, type SettingKey, type Settings } from '../config/settings.ts';
+
+export interface Reload {
+  /** The new configuration, in which what needs a restart is still as it runs. */
+  readonly config: Config;
+  /** Settings that changed but that only a restart applies. */
+  readonly restart: readonly SettingKey[];
+}
+
+export function planReload(running: Config, wanted: Config): Reload {
+  const restart = needsRestart(running.settings, wanted.settings);
+  const settings: Record<string, unknown> = { ...wanted.settings };
+  const origins = { ...wanted.origins };
+  for (const key of restart) {
+    const property = propertyOf(rowOf(key)) as keyof Settings;
+    settings[property] = running.settings[property];
+    origins[key] = running.origins[key];
+  }
+  return { config: { ...wanted, settings: settings as Settings, origins }, restart };
+}
+
+// --- internal ---
+
+function rowOf(key: SettingKey): SettingRow {
+  return SETTINGS.find((row) => row.key === key) as SettingRow;
+}

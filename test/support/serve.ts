@@ -1,0 +1,52 @@
+/** Pools for tests of failure: each ends with its test, whatever became of it. */
+import { onTestFinished } from 'vitest';
+import { spawnCofferdam, type RunningCofferdam, type SpawnOptions } from './cofferdam.ts';
+import type { Status } from '../../src/control/status.ts';
+import { ECHO_APP, waitUntil } from './processes.ts';
+import { runCli } from './run-cli.ts';
+
+/** `cofferdam serve <args>`, not ready yet. */
+export async function serve(
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<RunningCofferdam> {
+  const pool = await spawnCofferdam(args, options);
+  onTestFinished(async () => void (await pool.stop()));
+  return pool;
+}
+
+/** The echo app on two workers (unless `args` say otherwise), all ready. */
+export async function serveEcho(
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningCofferdam> {
+  const workers = args.includes('--workers') ? [] : ['--workers', '2'];
+  const pool = await serve([ECHO_APP, ...workers, ...args], { env });
+  await pool.waitForTold('all_ready');
+  return pool;
+}
+
+/** Process ids of the workers that became ready, oldest first. */
+export function readyPids(pool: RunningCofferdam): number[] {
+  return pool.told('worker_ready').map(({ pid }) => pid);
+}
+
+export async function statusOfPool(pool: RunningCofferdam): Promise<Status> {
+  const { code, stdout, stderr } = await runCli(['status', '--json', '--name', pool.name]);
+  if (code !== 0) throw new Error(`no status: ${stderr}`);
+  return JSON.parse(stdout) as Status;
+}
+
+/** Connections by worker pid, once the pool has counted so many in all. */
+export async function connectionsByPid(
+  pool: RunningCofferdam,
+  inAll: number,
+): Promise<Map<number, number>> {
+  let counts = new Map<number, number>();
+  await waitUntil(`${inAll} connections`, async () => {
+    const { workers } = await statusOfPool(pool);
+    counts = new Map(workers.map(({ pid, connections }) => [pid ?? 0, connections]));
+    return [...counts.values()].reduce((sum, each) => sum + each, 0) >= inAll;
+  });
+  return counts;
+}
