@@ -47,8 +47,8 @@ export interface Ledger {
   report(worker: WorkerId, slot: number, said: Said, now: number): void;
   sample(worker: WorkerId, memory: { anonBytes: number; rssBytes: number }, now: number): void;
   drained(worker: WorkerId, result: DrainResult): void;
-  /** A worker is born: it is as good as one that reported. */
-  born(worker: WorkerId, now: number): void;
+  /** A worker was born, or became ready: a sign of life like a report. */
+  heard(worker: WorkerId, now: number): void;
   /** KILL is on its way: what it was doing is lost. */
   killed(worker: WorkerId): void;
   gone(worker: WorkerId): void;
@@ -79,7 +79,9 @@ export function createLedger(): Ledger {
   };
 
   return {
-    born: (worker, now) => void open(worker, now),
+    heard(worker, now) {
+      open(worker, now).reportedAt = now;
+    },
     report(worker, slot, said, now) {
       const book = open(worker, now);
       const answered = said.report.requests - (book.said?.report.requests ?? 0);

@@ -22,7 +22,7 @@ function said(requests: number, inFlight = 0, longLived = 0): Said {
 describe('ledger', () => {
   test('adds up what worker after worker counted in one slot', () => {
     const ledger = createLedger();
-    ledger.born(1, 0);
+    ledger.heard(1, 0);
     ledger.report(1, 1, said(10), 1000);
     ledger.report(1, 1, said(15), 2000);
     ledger.gone(1);
