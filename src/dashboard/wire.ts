@@ -1,6 +1,7 @@
 /** What the live page is told over its event stream. Types only: server and browser share them. */
 import type { Status, WorkerStatus } from '../control/status.ts';
 import type { RecycleReason, Told } from '../control/types.ts';
+import type { Latency } from './latency.ts';
 
 /** Fields that not every instance can fill; the page shows a dash for what is missing. */
 export type PageWorker = WorkerStatus & {
@@ -13,8 +14,7 @@ export type PageWorker = WorkerStatus & {
 
 export type PageStatus = Status & {
   readonly workers: readonly PageWorker[];
-  /** Of the last seconds; null where nothing was answered. */
-  readonly latency?: { readonly p50Ms: number | null; readonly p99Ms: number | null };
+  readonly latency?: Latency;
 };
 
 /** One instant of the pool: what a point in the charts is made of. */

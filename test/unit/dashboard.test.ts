@@ -3,12 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { RECYCLE_REASONS, type Told } from '../../src/control/types.ts';
 import { formatBytes, formatCount, formatDuration } from '../../src/dashboard/client/format.ts';
 import { gaugesOf } from '../../src/dashboard/client/gauges.ts';
+import { styleOf } from '../../src/dashboard/client/lines.ts';
 import { REASONS } from '../../src/dashboard/client/reasons.ts';
 import { sentenceOf } from '../../src/dashboard/client/sentences.ts';
 import { createStore } from '../../src/dashboard/client/store.ts';
 import { createEventLog, EVENTS_MAX, MARKS_MAX } from '../../src/dashboard/events.ts';
 import { createHistory, SLOTS_MAX } from '../../src/dashboard/history.ts';
 import { isHostAllowed } from '../../src/dashboard/host.ts';
+import { createLatencyMeter, LATENCY_WINDOW_MS } from '../../src/dashboard/latency.ts';
 import { createRates } from '../../src/dashboard/rates.ts';
 import { statusTable } from '../../src/dashboard/table.ts';
 import {
@@ -151,6 +153,31 @@ describe('rates', () => {
     rates.update(0, statusWith([worker({ requests: 0 })]));
     const after = rates.update(60_000, statusWith([worker({ requests: 6000 })])).get(1);
     expect(after?.requestsPerSecond).toBeNull();
+  });
+});
+
+describe('latency', () => {
+  test('is that of the window, whatever was before', () => {
+    const meter = createLatencyMeter([10, 20, 40]);
+    expect(meter.read(0, [0, 0, 900, 0])).toEqual({ p50Ms: null, p99Ms: null });
+    expect(meter.read(1000, [50, 50, 900, 0])).toEqual({ p50Ms: 10, p99Ms: 19.8 });
+    const later = meter.read(1000 + LATENCY_WINDOW_MS, [50, 50, 1000, 0]);
+    expect(later).toEqual({ p50Ms: 30, p99Ms: 39.8 });
+    expect(meter.read(2000 + LATENCY_WINDOW_MS, [50, 50, 1000, 500]).p99Ms).toBe(40);
+  });
+
+  test('counters that begin anew begin a new window', () => {
+    const meter = createLatencyMeter([10]);
+    meter.read(0, [1000, 0]);
+    expect(meter.read(1000, [5, 0]).p50Ms).toBeNull();
+    expect(meter.read(2000, [15, 0]).p50Ms).toBe(5);
+  });
+});
+
+describe('lines', () => {
+  test('24 slots differ in color or dash, so eight differ in more than their color', () => {
+    const looks = Array.from({ length: 24 }, (_, index) => JSON.stringify(styleOf(index + 1)));
+    expect(new Set(looks).size).toBe(24);
   });
 });
 

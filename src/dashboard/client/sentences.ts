@@ -94,7 +94,6 @@ function recycled(told: Extract<Told, { event: 'recycled' }>): Sentence {
       `replaced in ${formatDuration(told.replacedInMs)}`,
       `drained in ${formatDuration(told.drainMs)}`,
       told.moved > 0 && `${some(told.moved, 'connection')} moved`,
-      told.refusedStreams > 0 && `${some(told.refusedStreams, 'stream')} refused`,
       lost > 0 ? `${lost} cut` : 'nothing lost',
       told.killed && 'killed',
     ),
