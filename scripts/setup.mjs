@@ -11,7 +11,13 @@ import { buildPage } from './page.mjs';
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Programs that the tests drive, by the Debian package that has them. */
-const TOOLS = { wrk: 'wrk', nginx: 'nginx', h2load: 'nghttp2-client', chromium: 'chromium' };
+const TOOLS = {
+  wrk: 'wrk',
+  nginx: 'nginx',
+  h2load: 'nghttp2-client',
+  promtool: 'prometheus',
+  chromium: 'chromium',
+};
 
 /** Installs the npm packages of a folder of ours unless they are there and newer than the lock. */
 export async function installPackages(folder) {

@@ -3,6 +3,7 @@
  * of the configuration file, `--help` and docs/reference/settings.md are all made from it.
  */
 import { BARE_WORKER_BYTES } from './budget.ts';
+import { OPS_SETTINGS } from './settings-ops.ts';
 import type { KindValues, SettingRow } from './setting-row.ts';
 
 const SECOND_MS = 1000;
@@ -122,7 +123,7 @@ export const SETTINGS = [
     pattern: { form: /^\/\S*$/, words: 'a path that starts with /' },
     group: 'Workers',
     sentence: 'Path that a new worker has to answer, inside itself, before it gets traffic.',
-    elsewhere: ['health-path', 'wait-ready'],
+    elsewhere: ['wait-ready'],
   },
   {
     key: 'handover',
@@ -253,6 +254,7 @@ export const SETTINGS = [
     sentence: 'Replace a worker whose event loop has been blocked for so long.',
     elsewhere: ['timeout', 'worker-timeout'],
   },
+  ...OPS_SETTINGS,
   {
     key: 'log',
     kind: 'enum',

@@ -46,6 +46,7 @@ describe('a reload', () => {
       args = ["--flavour", "sweet"]
       node-args = ["--max-old-space-size=64"]
       max-memory = "300MiB"
+      memory-budget = "2GiB"
       [env]
       COLOUR = "blue"
     `);
@@ -62,6 +63,7 @@ describe('a reload', () => {
     expect(status.workers.map(({ limitBytes }) => limitBytes)).toEqual(
       Array(2).fill(300 * 2 ** 20),
     );
+    expect(status.budget).toEqual({ bytes: 2 * 2 ** 30, origin: 'flag' });
     expect(status.state).toBe('running');
     expect(pool.told('recycled').map(({ reason }) => reason)).toEqual(['reload', 'reload']);
     expect(pool.events.some(({ event }) => event === 'reloading')).toBe(true);

@@ -7,6 +7,7 @@ const PACKAGES = {
   wrk: 'wrk',
   h2load: 'nghttp2-client',
   nginx: 'nginx',
+  promtool: 'prometheus',
   chromium: 'chromium',
 } as const;
 

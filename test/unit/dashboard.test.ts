@@ -10,7 +10,6 @@ import { createStore } from '../../src/dashboard/client/store.ts';
 import { createEventLog, EVENTS_MAX, MARKS_MAX } from '../../src/dashboard/events.ts';
 import { createHistory, SLOTS_MAX } from '../../src/dashboard/history.ts';
 import { isHostAllowed } from '../../src/dashboard/host.ts';
-import { createLatencyMeter, LATENCY_WINDOW_MS } from '../../src/dashboard/latency.ts';
 import { createRates } from '../../src/dashboard/rates.ts';
 import { statusTable } from '../../src/dashboard/table.ts';
 import {
@@ -38,6 +37,9 @@ function worker(changes: Partial<PageWorker> = {}): PageWorker {
     memoryBytes: 100 * MIB,
     limitBytes: 200 * MIB,
     heapUsedBytes: 50 * MIB,
+    slopeBytesPerSecond: 0,
+    responsive: true,
+    next: null,
     ...changes,
   };
 }
@@ -153,24 +155,6 @@ describe('rates', () => {
     rates.update(0, statusWith([worker({ requests: 0 })]));
     const after = rates.update(60_000, statusWith([worker({ requests: 6000 })])).get(1);
     expect(after?.requestsPerSecond).toBeNull();
-  });
-});
-
-describe('latency', () => {
-  test('is that of the window, whatever was before', () => {
-    const meter = createLatencyMeter([10, 20, 40]);
-    expect(meter.read(0, [0, 0, 900, 0])).toEqual({ p50Ms: null, p99Ms: null });
-    expect(meter.read(1000, [50, 50, 900, 0])).toEqual({ p50Ms: 10, p99Ms: 19.8 });
-    const later = meter.read(1000 + LATENCY_WINDOW_MS, [50, 50, 1000, 0]);
-    expect(later).toEqual({ p50Ms: 30, p99Ms: 39.8 });
-    expect(meter.read(2000 + LATENCY_WINDOW_MS, [50, 50, 1000, 500]).p99Ms).toBe(40);
-  });
-
-  test('counters that begin anew begin a new window', () => {
-    const meter = createLatencyMeter([10]);
-    meter.read(0, [1000, 0]);
-    expect(meter.read(1000, [5, 0]).p50Ms).toBeNull();
-    expect(meter.read(2000, [15, 0]).p50Ms).toBe(5);
   });
 });
 

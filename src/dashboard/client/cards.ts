@@ -157,9 +157,9 @@ function fill(
   isOpen: boolean,
 ): void {
   const { limitBytes, memoryBytes, state, responsive } = worker;
-  const word = responsive === false ? 'does not answer' : state;
-  card.element.dataset['state'] = responsive === false ? 'silent' : state;
-  setText(card.state, `${responsive === false ? '✕' : (SIGNS[state] ?? '?')} ${word}`);
+  const word = !responsive ? 'does not answer' : state;
+  card.element.dataset['state'] = !responsive ? 'silent' : state;
+  setText(card.state, `${!responsive ? '✕' : (SIGNS[state] ?? '?')} ${word}`);
   const share = limitBytes > 0 ? ` of ${formatBytes(limitBytes)}` : '';
   setText(card.memory, `${formatBytes(memoryBytes)}${share}`);
   const perSecond = store.slots.get(worker.slot)?.requestsPerSecond.at(-1);

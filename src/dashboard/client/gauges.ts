@@ -33,7 +33,7 @@ export function gaugesOf(status: PageStatus): readonly Gauge[] {
     limitBytes > 0 ? memoryBytes / limitBytes : null,
   );
   const busiest = highest(serving, ({ eventLoopUtilization }) => eventLoopUtilization ?? null);
-  const silent = serving.filter(({ responsive }) => responsive === false).length;
+  const silent = serving.filter(({ responsive }) => !responsive).length;
   const { treeBytes, budget } = status;
   const level = ready - silent === 0 ? 'full' : ready - silent < serving.length ? 'high' : 'fine';
   return [
