@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { RECYCLE_REASONS, type Told } from '../../src/control/types.ts';
 import { formatBytes, formatCount, formatDuration } from '../../src/dashboard/client/format.ts';
 import { gaugesOf } from '../../src/dashboard/client/gauges.ts';
+import { styleOf } from '../../src/dashboard/client/lines.ts';
 import { REASONS } from '../../src/dashboard/client/reasons.ts';
 import { sentenceOf } from '../../src/dashboard/client/sentences.ts';
 import { createStore } from '../../src/dashboard/client/store.ts';
@@ -154,6 +155,13 @@ describe('rates', () => {
     rates.update(0, statusWith([worker({ requests: 0 })]));
     const after = rates.update(60_000, statusWith([worker({ requests: 6000 })])).get(1);
     expect(after?.requestsPerSecond).toBeNull();
+  });
+});
+
+describe('lines', () => {
+  test('24 slots differ in color or dash, so eight differ in more than their color', () => {
+    const looks = Array.from({ length: 24 }, (_, index) => JSON.stringify(styleOf(index + 1)));
+    expect(new Set(looks).size).toBe(24);
   });
 });
 
