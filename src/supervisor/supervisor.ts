@@ -24,8 +24,7 @@ import { createListeners, urlOf } from './listeners.ts';
 import type { Log } from './log.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
-import { openOps } from './open-ops.ts';
-import type { OpsServer } from './ops.ts';
+import { openOps, type Ops } from './open-ops.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
 import { planReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
@@ -72,7 +71,7 @@ class Supervisor {
   readonly #launches = new Map<number, Launch>();
   #epoch = 0;
   #control: ControlSocket | null = null;
-  #ops: OpsServer | null = null;
+  #ops: Ops | null = null;
   #listenFailure: string | null = null;
   #interrupts = 0;
   #finish: (outcome: Outcome) => void = () => {};
@@ -167,14 +166,14 @@ class Supervisor {
     };
   }
 
-  #openOps(): Promise<OpsServer | null> {
+  #openOps(): Promise<Ops | null> {
     return openOps({
       config: this.#config,
       log: this.#log,
       observer: this.#observer,
       status: () => this.#status(),
       health: () => this.#health.ask(),
-      page: null,
+      durations: () => this.#pool.ledger.counters().durations,
     });
   }
 
@@ -194,6 +193,7 @@ class Supervisor {
 
   #tell(told: Told): void {
     announce(told, { log: this.#log, publish: (event) => this.#control?.publish(event) });
+    this.#ops?.told(told);
     this.#waiters.told(told);
     this.#health.appTold(told);
     if (told.event === 'all_ready') this.#notifier.ready();

@@ -1,4 +1,5 @@
 /** The regular report of a worker: counters since birth, gauges of the moment. */
+import { performance } from 'node:perf_hooks';
 import { send } from './channel.cts';
 import { countAnswered, measureConnections } from './connections.cts';
 import { takeMeasures, watchProcess } from './measure.cts';
