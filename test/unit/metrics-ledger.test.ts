@@ -48,6 +48,19 @@ describe('ledger', () => {
     expect(ledger.counters().cutLongLived).toBe(1);
   });
 
+  test('remembers the worst lag until a scraper has seen it', () => {
+    const ledger = createLedger();
+    const lag = (ms: number): Said => {
+      const { report, measures } = said(1);
+      return { report, measures: { ...measures, eventLoopLagMs: ms } };
+    };
+    ledger.report(1, 1, lag(900), 1000);
+    ledger.report(1, 1, lag(5), 15_900);
+    expect(ledger.bookOf(1)?.eventLoopLagMs).toBe(900);
+    ledger.report(1, 1, lag(7), 16_900);
+    expect(ledger.bookOf(1)?.eventLoopLagMs).toBe(7);
+  });
+
   test('makes progress while requests are answered or none waits', () => {
     const ledger = createLedger();
     ledger.report(1, 1, said(1, 1), 1000);
