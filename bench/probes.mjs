@@ -47,13 +47,13 @@ const disturbances = {
   slow: (running, _, signal) => flood(`${running.url}/slow`, signal),
   async reload(running, contender, signal) {
     while (!signal.aborted) {
-      contender.reload?.(running);
+      contender.reload(running);
       await sleep(2000);
     }
   },
   async crash(running, _, signal) {
     while (!signal.aborted) {
-      probe(`${running.url}/crash`);
+      void probe(`${running.url}/crash`);
       await sleep(200);
     }
   },
@@ -88,6 +88,10 @@ async function measure(contender, home) {
   const folder = prepareApp(app, join(home, 'app'));
   const cells = [];
   for (const disturb of [null, 'block', 'slow', 'reload', 'crash']) {
+    if (disturb === 'reload' && contender.reload === undefined) {
+      cells.push('–');
+      continue;
+    }
     const running = await start(contender, folder, join(home, `home-${disturb}`));
     try {
       await sleep(1500);
