@@ -70,6 +70,7 @@ const STATUS: Status = {
     memoryBytes: 212 * 2 ** 20,
     limitBytes: slot === 1 ? 0 : 220 * 2 ** 20,
     heapUsedBytes: 50 * 2 ** 20,
+    eventLoopUtilization: 0,
     slopeBytesPerSecond: slot === 1 ? 0 : 1023 * 1024,
     responsive: true,
     next: slot === 1 ? null : { reason: 'max_requests' as const, inMs: 86_399_000 },
