@@ -93,9 +93,9 @@ describe('status', () => {
       recycles   max_memory 3, manual 1
       failures   2 crashes, 0 boot failures
 
-      SLOT  STATE          PID  GEN  AGE  REQUESTS  BUSY  MEMORY       GROWTH  NEXT
-         1  lingering  4194303    4  23h     12.3M    25  212MiB            -  -
-       999  lingering  4194303    4  23h     12.3M    25  ▰▰▰▰ 212MiB  1MiB/s  reqs 23h
+      SLOT  STATE          PID  GEN  AGE   REQS  BUSY  MEMORY       GROWTH  NEXT
+         1  lingering  4194303    4  23h  12.3M    25  212MiB            -  -
+       999  lingering  4194303    4  23h  12.3M    25  ▰▰▰▰ 212MiB  1MiB/s  reqs 23h
       "
     `);
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
