@@ -154,7 +154,7 @@ export type SupervisorMessage =
       readonly type: 'drain';
       readonly deadlineMs: number;
       readonly longDeadlineMs: number;
-      /** False when no sibling is there to take connections over, as when the whole pool stops. */
+      /** False when nobody will be there to take connections over: the whole pool stops. */
       readonly handover: boolean;
       /** The whole pool stops: an idle connection has nothing to wait for. */
       readonly final: boolean;
@@ -169,6 +169,8 @@ export type SupervisorMessage =
       readonly key: ListenKey;
       readonly id: number;
       readonly fresh: boolean;
+      /** Past `maxConnections`: nobody has room, and the client was let in once. */
+      readonly evenIfFull: boolean;
     };
 
 /** Where a server really listens. */

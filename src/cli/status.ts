@@ -65,7 +65,7 @@ function countRecycles({ recycles }: Status): string {
 function renderWorkers(workers: readonly WorkerStatus[], paint: Paint): readonly string[] {
   const [head = '', ...rows] = alignColumns(
     [
-      ['SLOT', 'STATE', 'PID', 'GEN', 'AGE', 'REQUESTS', 'BUSY', 'MEMORY', 'GROWTH', 'NEXT'],
+      ['SLOT', 'STATE', 'PID', 'GEN', 'AGE', 'REQS', 'BUSY', 'MEMORY', 'GROWTH', 'NEXT'],
       ...workers.map((worker) => [
         String(worker.slot),
         worker.responsive ? worker.state : 'silent',

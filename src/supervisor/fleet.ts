@@ -98,7 +98,8 @@ export function createFleet(options: FleetOptions): Fleet {
       const member = members.get(effect.worker);
       if (member === undefined) return;
       member.phase = 'draining';
-      const handover = !stopping && [...members.values()].some(({ phase }) => phase === 'ready');
+      // Where nobody else serves at this moment (break first), connections wait for the next one.
+      const handover = !stopping;
       const { deadlineMs, longDeadlineMs } = effect;
       member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover, final: stopping });
     },

@@ -5,7 +5,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openBrowser } from '../../scripts/browser.mjs';
 import { spawnCofferdam } from '../support/cofferdam.ts';
-import { servePageOf } from '../support/page-feed.ts';
+import { opsUrl } from '../support/ops.ts';
 import { ECHO_APP, freePort } from '../support/processes.ts';
 import { lacks } from '../support/tools.ts';
 
@@ -79,23 +79,22 @@ describe.skipIf(lacks('chromium'))('the live page', { timeout: 60_000 }, () => {
   });
 
   test('shows a recycle of a real pool within two seconds', async () => {
-    const cofferdam = await spawnCofferdam([ECHO_APP, '--workers', '2']);
+    const flags = ['--workers', '2', '--ops', '127.0.0.1:0'];
+    const cofferdam = await spawnCofferdam([ECHO_APP, ...flags]);
     try {
+      const ops = await opsUrl(cofferdam);
       await cofferdam.waitForTold('all_ready');
-      const feed = await servePageOf(cofferdam.name);
-      try {
-        const page = await visit(feed.url);
-        await page.locator('.card[data-state="ready"]').nth(1).waitFor();
-        const shown = page.evaluate<Shown>("probe.waitForEvent('recycled')");
-        cofferdam.signal('SIGUSR2');
-        const { atMs, seenMs, text } = await shown;
-        expect(seenMs - atMs).toBeLessThan(2000);
-        expect(text).toMatch(/Slot \d recycled.*by hand \(manual\).*nothing lost/);
-        await page.locator('#memory .signs', { hasText: 'by hand' }).waitFor();
-        await page.locator('#reasons', { hasText: 'by hand' }).waitFor();
-      } finally {
-        await feed.close();
-      }
+      const page = await visit(ops);
+      await page.locator('.card[data-state="ready"]').nth(1).waitFor();
+      const shown = page.evaluate<Shown>("probe.waitForEvent('recycled')");
+      cofferdam.signal('SIGUSR2');
+      const { atMs, seenMs, text } = await shown;
+      expect(seenMs - atMs).toBeLessThan(2000);
+      expect(text).toMatch(/Slot \d recycled.*by hand \(manual\).*nothing lost/);
+      await page.locator('#memory .signs', { hasText: 'by hand' }).waitFor();
+      await page.locator('#reasons', { hasText: 'by hand' }).waitFor();
+      await fetch(cofferdam.url).then((response) => response.text());
+      await page.locator('#latency canvas').waitFor();
     } finally {
       await cofferdam.stop();
     }

@@ -71,10 +71,10 @@ function receive(
       askApp(message, brief.accept === false);
       break;
     case 'adopt': {
-      const { key, id, fresh } = message;
+      const { id } = message;
       // While draining, too: when the whole pool stops there is nobody else.
       if (isDrained()) handle?.close();
-      const ok = handle !== undefined && !isDrained() && adopt(key, handle, fresh);
+      const ok = handle !== undefined && !isDrained() && adopt(handle, message);
       send({ type: 'adopted', id, ok });
       break;
     }
