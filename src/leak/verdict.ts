@@ -1,0 +1,299 @@
+/**
+ * The verdict: a pure function over the checkpoints. It decides on effect size and linearity in two
+ * consecutive looks (each twice as long as the one before), never on a p-value (83 % false alarms
+ * were measured with Mann-Kendall alone) and never on RSS.
+ */
+import {
+  EXACT_NATIVE_FLOORS,
+  FLOORS,
+  LEAST_POINTS,
+  LOOK_SIZES,
+  isSlower,
+  THOROUGH_FLOORS,
+  takeLook,
+} from './look.ts';
+import type { Floors, Look } from './look.ts';
+import { SIGNALS, hasExactNative, pointsOf, valueOf } from './series.ts';
+import type { Line, Sample, Signal } from './series.ts';
+import { nameCalm } from './calm.ts';
+
+export type VerdictKind =
+  | 'leak'
+  | 'warm-up'
+  | 'bounded cache'
+  | 'GC sawtooth'
+  | 'fragmentation'
+  | 'no leak'
+  | 'undecided';
+
+/** How fast it grows. Slopes are bytes (or pieces) per request, or per second of idle time. */
+export interface Rate {
+  readonly slope: number;
+  readonly low: number;
+  readonly high: number;
+  readonly per: 'request' | 'second';
+}
+
+/** Why a signal is, or is not, the answer. */
+export interface Finding {
+  readonly signal: Signal;
+  readonly looks: readonly Look[];
+  /** The smallest leak in this signal that the run could have seen; null with too few points. */
+  readonly visible: number | null;
+  readonly state: 'leaks' | 'flat' | 'settled' | 'slowing' | 'unsure' | 'unmeasured';
+}
+
+export interface Verdict {
+  readonly kind: VerdictKind;
+  /** The signal that leaks, or that keeps the verdict open. */
+  readonly signal: Signal | null;
+  readonly rate: Rate | null;
+  readonly findings: readonly Finding[];
+  /** Grows with unique URLs only: a cache whose key is the input, without a limit that was met. */
+  readonly keyedByInput: boolean;
+  /** How many more requests might decide; null when decided, or when nobody can say. */
+  readonly moreRequests: number | null;
+  /** For a series that still fills: its slope in the first and the second half of the last look. */
+  readonly slowing: { readonly was: number; readonly now: number } | null;
+  /** One sentence on why it is not a leak, with numbers; empty for a leak. */
+  readonly because: string;
+}
+
+export interface JudgeOptions {
+  /** Lower floors, for runs with many more requests. */
+  readonly thorough: boolean;
+  /** No more checkpoints will come: judge what is there. */
+  readonly final: boolean;
+  /** The app died of lack of memory: its warm-up is the evidence. */
+  readonly died: boolean;
+}
+
+/** Between two looks a leak keeps this share of its slope; a cache that fills by Zipf loses more. */
+const KEPT_SHARE = 0.7;
+
+export function judge(samples: readonly Sample[], options: JudgeOptions): Verdict {
+  const load = samples.filter((sample) => sample.phase === 'load');
+  if (options.died && load.length < LEAST_POINTS) return judgeDeath(samples);
+  const findings = SIGNALS.map((signal) => examine(signal, load, options));
+  const idle = judgeRest(samples, options);
+  if (idle !== null && explainsLoad(idle, samples, findings)) {
+    return { ...OPEN, kind: 'leak', signal: idle.signal, rate: idle.rate, findings };
+  }
+  const leaking = findings.find((finding) => finding.state === 'leaks');
+  if (leaking !== undefined) return leakOf(leaking, findings, samples, options);
+  const open = findings.find(
+    (finding) => finding.state === 'slowing' || finding.state === 'unsure',
+  );
+  const short = load.length < LOOK_SIZES[1];
+  if (open !== undefined) return { ...undecided(open, load), findings };
+  if (short) return { ...OPEN, findings, moreRequests: missing(load), because: 'too few requests' };
+  return { ...OPEN, ...nameCalm(samples, findings), findings };
+}
+
+/** The floors that apply to a signal in this run. */
+export function floorsOf(signal: Signal, samples: readonly Sample[], thorough: boolean): Floors {
+  if (signal === 'native' && hasExactNative(samples)) return EXACT_NATIVE_FLOORS;
+  return thorough ? THOROUGH_FLOORS[signal] : FLOORS[signal];
+}
+
+// --- internal ---
+
+const OPEN: Verdict = {
+  kind: 'undecided',
+  signal: null,
+  rate: null,
+  findings: [],
+  keyedByInput: false,
+  moreRequests: null,
+  slowing: null,
+  because: '',
+};
+
+function rateOf(line: Line, per: Rate['per']): Rate {
+  return { slope: line.slope, low: line.low, high: line.high, per };
+}
+
+/** Looks at every size that was reached, and at the end if that adds a quarter. */
+function looksOf(signal: Signal, load: readonly Sample[], options: JudgeOptions): Look[] {
+  const points = pointsOf(load, signal);
+  const floors = floorsOf(signal, load, options.thorough);
+  const sizes: number[] = LOOK_SIZES.filter((size) => size <= points.length);
+  const last = sizes.at(-1) ?? 0;
+  if (options.final && points.length >= Math.max(LEAST_POINTS, last * 1.25)) {
+    sizes.push(points.length);
+  }
+  const looks = sizes.map((size) => takeLook(points.slice(0, size), floors));
+  return looks.filter((look) => look !== null);
+}
+
+function examine(signal: Signal, load: readonly Sample[], options: JudgeOptions): Finding {
+  const looks = looksOf(signal, load, options);
+  const last = looks.at(-1);
+  if (last === undefined) return { signal, looks, visible: null, state: 'unmeasured' };
+  return {
+    signal,
+    looks,
+    visible: last.visible,
+    state: stateOf(looks, last, floorsOf(signal, load, options.thorough).slope, options),
+  };
+}
+
+function stateOf(
+  looks: readonly Look[],
+  last: Look,
+  floor: number,
+  options: JudgeOptions,
+): Finding['state'] {
+  const previous = looks.at(-2);
+  if (last.class === 'linear') {
+    const kept = previous?.class === 'linear' && keepsSlope(previous, last, floor);
+    // At the very end there is no second look to wait for, but half a series is no evidence.
+    const longEnough = options.final && looks.length >= 2 && last.low > 2 * (last.high - last.low);
+    return kept || longEnough ? 'leaks' : 'unsure';
+  }
+  return last.class;
+}
+
+function keepsSlope(previous: Look, last: Look, floor: number): boolean {
+  return !isSlower(previous.line, last.line, floor, KEPT_SHARE);
+}
+
+function leakOf(
+  leaking: Finding,
+  findings: readonly Finding[],
+  samples: readonly Sample[],
+  options: JudgeOptions,
+): Verdict {
+  const look = leaking.looks.at(-1);
+  if (look === undefined) return { ...OPEN, findings };
+  return {
+    ...OPEN,
+    kind: 'leak',
+    signal: heaviest(leaking, findings).signal,
+    rate: rateOf((heaviest(leaking, findings).looks.at(-1) ?? look).line, 'request'),
+    findings,
+    keyedByInput: isKeyed(leaking.signal, look, samples, options),
+  };
+}
+
+/** Of several leaking byte signals the one that weighs most names the leak: 16 KB buffers, not their 200 B wrappers. */
+function heaviest(first: Finding, findings: readonly Finding[]): Finding {
+  const cause = findings.find(
+    ({ signal, state }) => state === 'leaks' && (signal === 'descriptors' || signal === 'contexts'),
+  );
+  if (cause !== undefined) return cause;
+  let best = first;
+  for (const finding of findings) {
+    if (finding.state !== 'leaks' || finding.signal === 'handles') continue;
+    if (finding.signal === 'listeners') continue;
+    if ((finding.looks.at(-1)?.line.slope ?? 0) > (best.looks.at(-1)?.line.slope ?? 0)) {
+      best = finding;
+    }
+  }
+  return best;
+}
+
+/** Growth that stops when every request asks for the same thing is keyed by the request. */
+function isKeyed(
+  signal: Signal,
+  look: Look,
+  samples: readonly Sample[],
+  options: JudgeOptions,
+): boolean {
+  const identical = samples.filter((sample) => sample.phase === 'identical');
+  if (identical.length < LEAST_POINTS) return false;
+  const floors = floorsOf(signal, samples, options.thorough);
+  const same = takeLook(pointsOf(identical, signal), floors, 1);
+  return same !== null && same.line.slope < look.line.slope / 10;
+}
+
+function undecided(open: Finding, load: readonly Sample[]): Verdict {
+  const look = open.looks.at(-1);
+  if (look === undefined) return OPEN;
+  const filling = open.state === 'slowing';
+  return {
+    ...OPEN,
+    signal: open.signal,
+    rate: rateOf(look.line, 'request'),
+    moreRequests: filling ? null : moreFor(look, load),
+    slowing: filling ? { was: look.firstHalfSlope, now: look.secondHalfSlope } : null,
+    because: filling ? 'still filling' : 'the interval is too wide, or the growth too short',
+  };
+}
+
+/**
+ * The interval of a slope narrows with the number of checkpoints to the power of 1.5; what is
+ * missing is at least the next look.
+ */
+function moreFor(look: Look, load: readonly Sample[]): number {
+  const reach = Math.abs(look.line.slope) || 1;
+  const halfWidth = (look.high - look.low) / 2;
+  const factor = Math.min(16, Math.max(2, (halfWidth / reach) ** (2 / 3) * 2));
+  const done = load.at(-1)?.requests ?? 0;
+  return Math.max(100, Math.round((done * (factor - 1)) / 100) * 100);
+}
+
+function missing(load: readonly Sample[]): number {
+  const done = load.at(-1)?.requests ?? 0;
+  const perCheckpoint = load.length > 1 ? done / (load.length - 1) : 200;
+  return Math.round((LOOK_SIZES[1] - load.length) * perCheckpoint);
+}
+
+/** Idle growth below this, per second, is what V8 and timers of Node do by themselves. */
+const REST_FLOORS: Floors = { slope: 2048, growth: 96 * 1024 };
+const REST_COUNT_FLOORS: Floors = { slope: 0.5, growth: 5 };
+
+/** Rest checkpoints are few and dear (a second each), and forced collections make them quiet. */
+const REST_LEAST_POINTS = 8;
+
+/** Growth without any request: per second. Null when there is none, or nothing was measured. */
+function judgeRest(
+  samples: readonly Sample[],
+  options: JudgeOptions,
+): { signal: Signal; rate: Rate } | null {
+  const rest = samples.filter((sample) => sample.phase === 'rest');
+  if (rest.length < REST_LEAST_POINTS) return null;
+  for (const signal of SIGNALS) {
+    // What is left over of RSS drifts by itself when idle; only an exact walk may speak.
+    if (signal === 'native' && !hasExactNative(samples)) continue;
+    const counted = floorsOf(signal, samples, options.thorough).slope < 1;
+    const points = rest.flatMap((sample) => {
+      const y = valueOf(sample, signal);
+      return y === null ? [] : [{ x: sample.atMs / 1000, y }];
+    });
+    const look = takeLook(points, counted ? REST_COUNT_FLOORS : REST_FLOORS, 1);
+    if (look?.class === 'linear') return { signal, rate: rateOf(look.line, 'second') };
+  }
+  return null;
+}
+
+/** Growth under load that idle growth explains by itself is no growth per request. */
+function explainsLoad(
+  idle: { signal: Signal; rate: Rate },
+  samples: readonly Sample[],
+  findings: readonly Finding[],
+): boolean {
+  const finding = findings.find(({ signal }) => signal === idle.signal);
+  const look = finding?.looks.at(-1);
+  if (finding?.state !== 'leaks' || look === undefined) return true;
+  const load = samples.filter((sample) => sample.phase === 'load');
+  const seconds = ((load.at(-1)?.atMs ?? 0) - (load[0]?.atMs ?? 0)) / 1000;
+  const requests = (load.at(-1)?.requests ?? 0) - (load[0]?.requests ?? 0);
+  return idle.rate.slope * seconds >= 0.5 * look.line.slope * requests;
+}
+
+/** So much growth in one warm-up is beyond any JIT or pool: the app died of it. */
+const DEATH_FLOORS: Floors = { slope: 1024, growth: 16 * 1024 * 1024 };
+
+function judgeDeath(samples: readonly Sample[]): Verdict {
+  for (const signal of ['heap', 'external', 'native', 'descriptors'] as const) {
+    const floors = signal === 'descriptors' ? FLOORS.descriptors : DEATH_FLOORS;
+    const look = takeLook(pointsOf(samples, signal), floors, 1);
+    if (look !== null && look.growth >= floors.growth && look.line.low > floors.slope) {
+      const finding: Finding = { signal, looks: [look], visible: look.visible, state: 'leaks' };
+      const rate = rateOf(look.line, 'request');
+      return { ...OPEN, kind: 'leak', signal, rate, findings: [finding] };
+    }
+  }
+  return { ...OPEN, because: 'the app died before enough was measured' };
+}
