@@ -99,6 +99,11 @@ export const ERRORS = {
     hint: 'The message says why.',
     exitCode: EXIT.failed,
   },
+  COF_BAD_SNAPSHOT: {
+    meaning: 'A file is not a whole V8 heap snapshot.',
+    hint: 'Take it again; a process that is killed while it writes leaves half a file.',
+    exitCode: EXIT.usage,
+  },
   COF_INTERNAL: {
     meaning: 'A fault in Cofferdam itself.',
     hint: 'Please report it with the text above.',
