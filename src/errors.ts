@@ -104,6 +104,12 @@ export const ERRORS = {
     hint: 'Take it again; a process that is killed while it writes leaves half a file.',
     exitCode: EXIT.usage,
   },
+  COF_APP_ANSWERS_BADLY: {
+    meaning:
+      'The app refuses, redirects or fails the request that `leak` would send it by thousands.',
+    hint: 'Choose another one with --path, or say --any-status to test this answer.',
+    exitCode: EXIT.undecided,
+  },
   COF_INTERNAL: {
     meaning: 'A fault in Cofferdam itself.',
     hint: 'Please report it with the text above.',
