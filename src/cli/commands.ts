@@ -1,12 +1,13 @@
 /** The command table: names, help and the module that does the work, loaded only when it is asked for. */
 import type { Run } from './command.ts';
+import { leakSwitches } from './leak-flags.ts';
 
 export interface Command {
   readonly name: string;
   readonly summary: string;
   readonly usage: string;
-  /** Takes all settings, or only those that find a running instance. */
-  readonly settings: 'all' | 'instance';
+  /** Takes all settings, only those that find a running instance, or flags of its own. */
+  readonly settings: 'all' | 'instance' | 'none';
   /** Switches that only this command has: `--json` and what it does. */
   readonly switches: readonly (readonly [flag: string, sentence: string])[];
   readonly examples: readonly string[];
@@ -35,6 +36,22 @@ export const COMMANDS: readonly Command[] = [
     ],
     load: () => import('./serve.ts'),
     elsewhere: ['start', 'run', 'up', 'exec'],
+  },
+  {
+    name: 'leak',
+    summary: 'Find out whether an app leaks, how much per request, and which code keeps it.',
+    usage: 'cofferdam leak <app> [flags] [-- app arguments]',
+    settings: 'none',
+    switches: leakSwitches(),
+    examples: [
+      'cofferdam leak server.js',
+      'cofferdam leak server.js --path /search?q={{n}} --duration 2m',
+      'cofferdam leak server.js --script requests.har --json',
+      'cofferdam leak server.js --baseline last-week.js',
+      'cofferdam leak --diff one.heapsnapshot two.heapsnapshot three.heapsnapshot',
+    ],
+    load: () => import('./leak.ts'),
+    elsewhere: ['leaks', 'memory', 'profile', 'heap'],
   },
   {
     name: 'check',

@@ -54,6 +54,9 @@ export interface Outcome {
   readonly elapsedMs: number;
 }
 
+/** One sample in 32 KiB: fourteen for half a megabyte that leaked, and no cost above the noise. */
+export const PROFILE_INTERVAL_BYTES = 32 * 1024;
+
 export async function runExperiment(options: ExperimentOptions): Promise<Outcome> {
   const startedAt = performance.now();
   const target = await startTarget(options.target);
@@ -97,9 +100,6 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
 
 /** Warm-up gets at most this share of the time: a curve that never settles is what we look for. */
 const WARM_UP_SHARE = 0.25;
-
-/** Bytes every 32 KiB: 14 lines of evidence for half a megabyte, and no cost above the noise. */
-const PROFILE_INTERVAL_BYTES = 32 * 1024;
 
 /** Checkpoints of the rest phase and of the identical URLs. */
 const REST_SAMPLES = 10;

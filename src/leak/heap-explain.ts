@@ -6,10 +6,12 @@ import type { Step } from './heap-path.ts';
 export function explain(steps: readonly Step[], kin: readonly Kin[]): string | null {
   const has = (pattern: RegExp) => kin.some(({ className }) => pattern.test(className));
   const passes = (pattern: RegExp) => steps.some(({ edge }) => pattern.test(edge));
-  const events = steps.findIndex(({ edge }) => edge === '_events');
-  if (events >= 0) {
-    const event = steps[events + 1]?.edge ?? 'an event';
-    const emitter = steps[events - 1];
+  const named = steps.filter(({ edgeType }) => edgeType === 'property' || edgeType === 'context');
+  const events = named.findLastIndex(({ edge }) => edge === '_events');
+  // Nearly every path in a server leads through some emitter: only the last steps tell.
+  if (events >= 0 && events >= named.length - 2) {
+    const event = named[events + 1]?.edge ?? 'an event';
+    const emitter = named[events - 1];
     const owner =
       emitter === undefined ? 'an emitter' : `\`${emitter.edge}\` (${emitter.className})`;
     return `listeners of "${event}" on ${owner}: added again and again, never removed`;

@@ -34,7 +34,7 @@ export function stepsTo(graph: HeapGraph, walk: HeapWalk, node: number): Step[] 
     steps.push({ node: at, edgeType, edge: edgeText(graph, edge), className: classOf(graph, at) });
     at = walk.parentNode[at] ?? ROOT_NODE;
   }
-  return steps.reverse();
+  return steps.toReversed();
 }
 
 export function edgeText(graph: HeapGraph, edge: number): string {

@@ -140,6 +140,15 @@ function readHeader(scanner: Scanner): Header {
   ) {
     throw new CofferdamError('COF_BAD_SNAPSHOT', `${scanner.path} has no heap snapshot header`);
   }
+  // Every number takes two bytes at least: a header cannot promise more than the file could hold.
+  const least =
+    2 * (raw.node_count * meta.node_fields.length + raw.edge_count * meta.edge_fields.length);
+  if (!(raw.node_count >= 1) || !(least <= scanner.size)) {
+    throw new CofferdamError(
+      'COF_BAD_SNAPSHOT',
+      `${scanner.path} is shorter than its header says: truncated`,
+    );
+  }
   return {
     path: scanner.path,
     counts: { nodeCount: raw.node_count, edgeCount: raw.edge_count },
@@ -227,7 +236,7 @@ function readLocations(scanner: Scanner, header: Header): Map<number, SourceLoca
   const fields = header.locationFields;
   if (fields.length === 0) return locations;
   const width = fields.length;
-  const row = new Array<number>(width).fill(0);
+  const row = Array.from({ length: width }, () => 0);
   const node = fieldOf(fields, 'object_index', header.path);
   const script = fieldOf(fields, 'script_id', header.path);
   const line = fieldOf(fields, 'line', header.path);

@@ -29,6 +29,7 @@ export interface Lane {
   /** Whether every request has a URL of its own. */
   readonly unique: boolean;
   readonly ratePerSecond: () => number;
+  setRate(ratePerSecond: number): void;
   readonly answered: () => number;
   readonly failures: () => Readonly<Partial<Record<FailureClass, number>>>;
   /** Median and 99th percentile of the last batch, from the intended start. */
@@ -78,6 +79,9 @@ export async function openLane(target: Target, options: LaneOptions): Promise<La
     samples,
     unique,
     ratePerSecond: () => state.rate,
+    setRate(ratePerSecond) {
+      state.rate = ratePerSecond;
+    },
     answered: () => state.answered,
     failures: () => state.failures,
     latency: () => state.latency,

@@ -7,6 +7,8 @@ import { CofferdamError } from '../errors.ts';
 
 export interface Scanner {
   readonly path: string;
+  /** Bytes of the file. */
+  readonly size: number;
   /** The value of a member that is a small object. */
   readObject(key: string): unknown;
   /** Every number of an array, in order; `expected` = how many there must be, null for any. */
@@ -24,6 +26,7 @@ export function openScanner(
   const window = openWindow(path, size, onProgress);
   return {
     path,
+    size,
     readObject(key) {
       seekKey(window, key);
       return JSON.parse(takeObject(window)) as unknown;

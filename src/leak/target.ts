@@ -237,7 +237,7 @@ function openProbe(child: ChildProcess, death: DeathWatch): Target['ask'] {
         waiting.delete(id);
         return;
       }
-      child.send({ ...request, id, cmd: PROBE_COMMAND } as never, () => {});
+      child.send({ ...request, id, cmd: PROBE_COMMAND }, () => {});
     });
 }
 
