@@ -63,40 +63,80 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
   try {
     const lane = await openLane(target, options);
     const plan = openPlan(lane, options, startedAt);
-    let profile: ProfileNode | null = null;
-    try {
-      await warmUp(lane, plan);
-      profile = await startProfile(target);
-      await load(lane, plan, options);
-      await rest(lane, plan, options);
-      await compareIdentical(lane, plan, options);
-    } catch (error) {
-      if (target.death() === null) throw error;
-    }
-    const died = target.death() !== null;
-    const verdict = judge(lane.samples, { thorough: options.thorough, final: true, died });
-    const wanted = options.name && verdict.kind === 'leak' && !died;
+    const { profile, broken } = await runPhases(lane, plan, options);
+    const died = broken || target.death() !== null;
+    const short = died || isNearDeath(lane.samples.at(-1));
+    const verdict = judge(lane.samples, { thorough: options.thorough, final: true, died: short });
+    const outcome = { ...describe(lane, startedAt), verdict };
+    const isWanted = options.name && verdict.kind === 'leak' && !options.signal.aborted;
+    if (!isWanted) return { ...outcome, culprit: null };
     plan.tell('search for the code');
-    const culprit = wanted ? await findCulprit(lane, verdict, profile, options) : null;
-    return {
-      verdict,
-      samples: lane.samples,
-      culprit,
-      death: target.death(),
-      node: target.node,
-      unique: lane.unique,
-      ratePerSecond: lane.ratePerSecond(),
-      requests: lane.answered(),
-      failures: lane.failures(),
-      latency: lane.latency(),
-      elapsedMs: performance.now() - startedAt,
-    };
+    const culprit = died
+      ? await searchAnew(verdict, options)
+      : await findCulprit(lane, verdict, profile, options);
+    return { ...outcome, culprit, elapsedMs: performance.now() - startedAt };
   } finally {
     await target.stop();
   }
 }
 
 // --- internal ---
+
+function describe(lane: Lane, startedAt: number): Omit<Outcome, 'verdict' | 'culprit'> {
+  return {
+    samples: lane.samples,
+    death: lane.target.death(),
+    node: lane.target.node,
+    unique: lane.unique,
+    ratePerSecond: lane.ratePerSecond(),
+    requests: lane.answered(),
+    failures: lane.failures(),
+    latency: lane.latency(),
+    elapsedMs: performance.now() - startedAt,
+  };
+}
+
+/** `broken`: it lives, but answers no more (all descriptors are gone, say). */
+async function runPhases(
+  lane: Lane,
+  plan: Plan,
+  options: ExperimentOptions,
+): Promise<{ profile: ProfileNode | null; broken: boolean }> {
+  let profile: ProfileNode | null = null;
+  try {
+    await warmUp(lane, plan);
+    profile = await startProfile(lane.target);
+    await load(lane, plan, options);
+    await rest(lane, plan, options);
+    await compareIdentical(lane, plan, options);
+    return { profile, broken: false };
+  } catch (error) {
+    // With a few checkpoints there is something to judge; without, the error is the answer.
+    if (lane.samples.length < JUDGED_LEAST) throw error;
+    return { profile, broken: true };
+  }
+}
+
+const JUDGED_LEAST = 4;
+
+/** The app that was measured is dead or dying: a fresh one shows who, before it goes the same way. */
+async function searchAnew(verdict: Verdict, options: ExperimentOptions): Promise<Culprit | null> {
+  const target = await startTarget(options.target);
+  try {
+    const lane = await openLane(target, options);
+    lane.setRate(SEARCH_RATE);
+    const profile = await startProfile(target);
+    return await findCulprit(lane, verdict, profile, options);
+  } catch {
+    // It died again, or answers no more: the verdict stands without a name.
+    return null;
+  } finally {
+    await target.stop();
+  }
+}
+
+/** Below the rate at which the search takes its small steps. */
+const SEARCH_RATE = 30;
 
 /** Warm-up gets at most this share of the time: a curve that never settles is what we look for. */
 const WARM_UP_SHARE = 0.25;
@@ -135,7 +175,7 @@ async function warmUp(lane: Lane, plan: Plan): Promise<void> {
   const end = plan.left() * (1 - WARM_UP_SHARE);
   do {
     plan.tell('warm-up');
-    if (await lane.warmUp()) return;
+    if ((await lane.warmUp()) || isNearDeath(lane.samples.at(-1))) return;
   } while (!plan.over() && plan.left() > end);
 }
 
@@ -153,7 +193,7 @@ async function startProfile(target: Target): Promise<ProfileNode | null> {
 async function load(lane: Lane, plan: Plan, options: ExperimentOptions): Promise<void> {
   let count = 0;
   let verdict: Verdict | undefined;
-  while (!plan.over()) {
+  while (!plan.over() && !isNearDeath(lane.samples.at(-1))) {
     await lane.step('load');
     count += 1;
     const look = LOOK_SIZES.find((size) => size === count);
@@ -161,8 +201,20 @@ async function load(lane: Lane, plan: Plan, options: ExperimentOptions): Promise
       verdict = judge(lane.samples, { thorough: options.thorough, final: false, died: false });
     }
     plan.tell('load', verdict);
+    if (lane.target.death() !== null) return;
     if (look !== undefined && verdict !== undefined && isCertain(verdict, count)) return;
   }
+}
+
+/** Past it, a leak is beyond doubt, and the search for it needs the app alive. */
+const BRAKE_SHARE = 0.6;
+
+/** So fast a leak shall not kill the app before it is named. */
+function isNearDeath(sample: Sample | undefined): boolean {
+  if (sample === undefined) return false;
+  const { descriptors, descriptorLimit, heapUsedBytes, heapLimitBytes } = sample;
+  const fds = descriptors !== null && descriptorLimit !== null && descriptors / descriptorLimit;
+  return heapUsedBytes / heapLimitBytes > BRAKE_SHARE || (fds !== false && fds > BRAKE_SHARE);
 }
 
 /** The live slope is fresh enough, and judging all is not free. */

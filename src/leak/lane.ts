@@ -129,6 +129,10 @@ const DRAIN_MS = 15;
 /** Above it, at this rate, requests wait for each other: half the rate is the app's. */
 const EASY_P99_MS = 250;
 
+/** So many lost in a row, and none answered: the app is gone. */
+const LOST_LIMIT = 10;
+const WATCH_MS = 250;
+
 interface State {
   rate: number;
   answered: number;
@@ -157,8 +161,15 @@ async function runBatch(
     requests: numberTemplates(options.templates, mode, state.answered),
     totalRequests: count,
     maxOutstanding: options.connections,
+    timeoutMs: REQUEST_TIMEOUT_MS,
   });
+  // An app that answers nobody would hold each of them until its timeout.
+  const watch = setInterval(() => {
+    const { ok, failed, failures } = load.snapshot();
+    if (ok === 0 && failed - failures.non_2xx >= LOST_LIMIT) void load.stop();
+  }, WATCH_MS);
   const result = await load.finished;
+  clearInterval(watch);
   state.answered += result.ok + (result.failures.non_2xx ?? 0);
   state.latency = { p50Ms: result.latency.p50Ms, p99Ms: result.latency.p99Ms };
   for (const [name, failed] of Object.entries(result.failures)) {
@@ -166,7 +177,7 @@ async function runBatch(
     if (failed > 0) state.failures[key] = (state.failures[key] ?? 0) + failed;
   }
   const lost = result.failed - result.failures.non_2xx;
-  if (lost === count && target.death() === null) {
+  if (lost >= Math.min(count, LOST_LIMIT) && result.ok === 0 && target.death() === null) {
     const message = `the app answers no more: ${result.notes[0] ?? 'no answer'}`;
     throw new CofferdamError('COF_APP_ANSWERS_BADLY', message, {
       hint: 'It accepted requests before; its own log may say why.',
@@ -209,6 +220,9 @@ async function checkAnswers(target: Target, options: LaneOptions): Promise<boole
 
 const CHECKED_LIMIT = 20;
 const ANSWER_TIMEOUT_MS = 15_000;
+
+/** Longer than any route should take; short enough to notice an app that stopped. */
+const REQUEST_TIMEOUT_MS = 5000;
 
 interface FirstAnswer {
   readonly status: number;

@@ -20,6 +20,7 @@ export interface ProbeSample {
   readonly heapUsedBytes: number;
   readonly heapTotalBytes: number;
   readonly heapBeforeBytes: number;
+  readonly heapLimitBytes: number;
   readonly externalBytes: number;
   readonly arrayBuffersBytes: number;
   readonly mallocedBytes: number;

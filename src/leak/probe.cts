@@ -104,7 +104,6 @@ const DATA_SPACES = new Set(['old_space', 'large_object_space', 'new_large_objec
 async function sample(session: inspector.Session): Promise<ProbeSample> {
   const heapBeforeBytes = v8.getHeapStatistics().used_heap_size;
   await collect(session);
-  const memory = process.memoryUsage();
   const heap = v8.getHeapStatistics();
   let heapBytes = 0;
   for (const space of v8.getHeapSpaceStatistics()) {
@@ -112,18 +111,28 @@ async function sample(session: inspector.Session): Promise<ProbeSample> {
   }
   return {
     heapBytes,
-    heapUsedBytes: memory.heapUsed,
-    heapTotalBytes: memory.heapTotal,
+    heapUsedBytes: heap.used_heap_size,
+    heapTotalBytes: heap.total_heap_size,
     heapBeforeBytes,
-    externalBytes: memory.external,
-    arrayBuffersBytes: memory.arrayBuffers,
+    heapLimitBytes: heap.heap_size_limit,
+    externalBytes: heap.external_memory,
+    arrayBuffersBytes: arrayBuffersBytes(),
     mallocedBytes: heap.malloced_memory,
     nativeContexts: heap.number_of_native_contexts,
     detachedContexts: heap.number_of_detached_contexts,
     resources: countResources(),
     listeners: countListeners(),
-    rssBytes: memory.rss,
+    rssBytes: process.resourceUsage().maxRSS * 1024,
   };
+}
+
+/** Node reads a file for it: an app that leaked all its descriptors cannot. */
+function arrayBuffersBytes(): number {
+  try {
+    return process.memoryUsage().arrayBuffers;
+  } catch {
+    return 0;
+  }
 }
 
 function countResources(): Record<string, number> {

@@ -22,12 +22,15 @@ export interface Sample {
   readonly heapTotalBytes: number;
   /** Heap in use just before the collection: the top of the sawtooth. */
   readonly heapBeforeBytes: number;
+  /** Where V8 gives up. */
+  readonly heapLimitBytes: number;
   readonly externalBytes: number;
   readonly arrayBuffersBytes: number;
   readonly mallocedBytes: number;
   readonly nativeContexts: number;
   readonly detachedContexts: number;
   readonly descriptors: number | null;
+  readonly descriptorLimit: number | null;
   /** Active handles, requests and timers by type (unreferenced timers are not listed by Node). */
   readonly resources: Readonly<Record<string, number>>;
   readonly listeners: number;

@@ -1,7 +1,7 @@
 /** The app under test: one worker with agent and probe, its address, its samples, its last words. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { readdir, readlink } from 'node:fs/promises';
+import { readFile, readdir, readlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { EventEmitter } from 'node:events';
@@ -254,6 +254,7 @@ async function measure(pid: number, ask: Target['ask']) {
     pssBytes: rollup?.pssBytes ?? null,
     privateBytes: rollup?.privateBytes ?? null,
     descriptors: await countDescriptors(pid),
+    descriptorLimit: await readDescriptorLimit(pid),
     nativeInUseBytes: native?.inUseBytes ?? null,
     mallocFreeBytes: native?.freeBytes ?? null,
   };
@@ -264,6 +265,16 @@ async function countDescriptors(pid: number): Promise<number | null> {
     return (await readdir(`/proc/${pid}/fd`)).length;
   } catch {
     // No /proc on macOS: descriptors stay unjudged there.
+    return null;
+  }
+}
+
+/** The soft limit: what the next `open` meets. */
+async function readDescriptorLimit(pid: number): Promise<number | null> {
+  try {
+    const text = await readFile(`/proc/${pid}/limits`, 'utf8');
+    return Number(/^Max open files +(\d+)/m.exec(text)?.[1] ?? Number.NaN) || null;
+  } catch {
     return null;
   }
 }

@@ -64,7 +64,7 @@ export interface JudgeOptions {
   readonly thorough: boolean;
   /** No more checkpoints will come: judge what is there. */
   readonly final: boolean;
-  /** The app died of lack of memory: its warm-up is the evidence. */
+  /** The app died, or was about to: what was seen is all the evidence there will be. */
   readonly died: boolean;
 }
 
@@ -149,7 +149,7 @@ function stateOf(
     const kept = previous?.class === 'linear' && keepsSlope(previous, last, floor);
     // At the very end there is no second look to wait for, but half a series is no evidence.
     const longEnough = options.final && looks.length >= 2 && last.low > 2 * (last.high - last.low);
-    return kept || longEnough ? 'leaks' : 'unsure';
+    return kept || longEnough || options.died ? 'leaks' : 'unsure';
   }
   return last.class;
 }
