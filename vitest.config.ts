@@ -17,7 +17,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'fast',
-          include: ['test/{unit,sim,docs}/**/*.test.ts'],
+          include: ['test/{unit,sim,docs,leak}/**/*.test.ts'],
           sequence: { groupOrder: 0 },
         },
       },

@@ -41,17 +41,24 @@ export async function findCulprit(
   const requests = Math.max(1, lane.answered() - firstLoadRequests(lane));
   const allocations =
     before === null || profile === null ? [] : await compareProfiles(before, profile, requests);
-  const inHeap = verdict.signal !== 'native';
-  const suspects = inHeap ? await takeSnapshots(lane, options, notes) : [];
-  const counted: readonly Signal[] = ['descriptors', 'handles', 'contexts'];
-  const wantsSites = verdict.findings.some(
-    ({ signal, state }) => state === 'leaks' && counted.includes(signal),
-  );
-  const made = wantsSites ? await recordSites(lane, notes) : { sites: [], descriptors: [] };
+  const leaks = (signals: readonly Signal[]): boolean =>
+    verdict.signal !== null &&
+    (signals.includes(verdict.signal) ||
+      verdict.findings.some(({ signal, state }) => state === 'leaks' && signals.includes(signal)));
+  const suspects = leaks(SEEN_IN_HEAP) ? await takeSnapshots(lane, options, notes) : [];
+  const made = leaks(MADE_SOMEWHERE)
+    ? await recordSites(lane, notes)
+    : { sites: [], descriptors: [] };
   return { suspects, allocations, ...made, notes, profile };
 }
 
 // --- internal ---
+
+/** What has JavaScript objects to show for it. */
+const SEEN_IN_HEAP: readonly Signal[] = ['heap', 'external', 'handles', 'contexts', 'listeners'];
+
+/** What is made by a call that can be caught in the act. */
+const MADE_SOMEWHERE: readonly Signal[] = ['descriptors', 'handles', 'contexts'];
 
 /** Prime, so that a count per request of 1.000 or 0.100 is no accident of a round number. */
 const REQUESTS_BETWEEN = 199;

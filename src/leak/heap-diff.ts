@@ -52,6 +52,9 @@ export interface Suspect {
 /** Best first. Nobody reads a tenth suspect. */
 export const SUSPECTS_LIMIT = 8;
 
+/** Next to one that holds a kilobyte per request, one that holds ten bytes is nobody's suspect. */
+const CROWD_SHARE = 0.01;
+
 export function findSuspects(graph: HeapGraph, generations: Generations): Suspect[] {
   const walk = walkHeap(graph);
   const frontier = findFrontier(graph, walk, generations);
@@ -60,7 +63,8 @@ export function findSuspects(graph: HeapGraph, generations: Generations): Suspec
     .map((holder) => ({ holder, score: scoreOf(holder.bytes, generations) }))
     .filter(({ score }) => score > 0)
     .sort((a, b) => b.score - a.score)
-    .slice(0, SUSPECTS_LIMIT);
+    .slice(0, SUSPECTS_LIMIT)
+    .filter(({ score }, _, [best]) => score >= (best?.score ?? 0) * CROWD_SHARE);
   const scene = { graph, walk, generations };
   const members = groupMembers(scene, frontier, holders, new Set(ranked.map((r) => r.holder)));
   return ranked.map(({ holder, score }) =>
@@ -292,7 +296,7 @@ function describe(
     bytesPerRequest: both === null ? null : score / both,
     kin,
     places,
-    explanation: explain(inner, kin),
+    explanation: explain(inner, [holderClass, ...kin.map(({ className }) => className)]),
   };
 }
 

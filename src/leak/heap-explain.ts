@@ -1,10 +1,9 @@
 /** Tells from a path and from what hangs there which kind of leak a person is looking at. Pure. */
-import type { Kin } from './heap-diff.ts';
 import type { Step } from './heap-path.ts';
 
 /** A sentence for the report; null when it is plain data in a variable. */
-export function explain(steps: readonly Step[], kin: readonly Kin[]): string | null {
-  const has = (pattern: RegExp) => kin.some(({ className }) => pattern.test(className));
+export function explain(steps: readonly Step[], classNames: readonly string[]): string | null {
+  const has = (pattern: RegExp) => classNames.some((className) => pattern.test(className));
   const passes = (pattern: RegExp) => steps.some(({ edge }) => pattern.test(edge));
   const named = steps.filter(({ edgeType }) => edgeType === 'property' || edgeType === 'context');
   const events = named.findLastIndex(({ edge }) => edge === '_events');

@@ -45,8 +45,8 @@ export interface Floors {
 /** Floors of the quick procedure, measured on healthy apps (leak-diagnosis.md, 2.1). */
 export const FLOORS: Readonly<Record<Signal, Floors>> = {
   heap: { slope: 24, growth: 256 * 1024, drift: 64 * 1024 },
-  external: { slope: 64, growth: 512 * 1024 },
-  native: { slope: 600, growth: 2 * 1024 * 1024 },
+  external: { slope: 64, growth: 512 * 1024, drift: 16 * 1024 },
+  native: { slope: 600, growth: 2 * 1024 * 1024, drift: 256 * 1024 },
   descriptors: { slope: 0.02, growth: 10 },
   handles: { slope: 0.02, growth: 10 },
   contexts: { slope: 0.02, growth: 10 },
@@ -57,11 +57,11 @@ export const FLOORS: Readonly<Record<Signal, Floors>> = {
 export const THOROUGH_FLOORS: Readonly<Record<Signal, Floors>> = {
   ...FLOORS,
   heap: { slope: 3, growth: 256 * 1024, drift: 64 * 1024 },
-  external: { slope: 8, growth: 512 * 1024 },
+  external: { slope: 8, growth: 512 * 1024, drift: 16 * 1024 },
 };
 
 /** The exact walk of malloc chunks has no RSS noise in it: a tenth of the residual's floor. */
-export const EXACT_NATIVE_FLOORS: Floors = { slope: 64, growth: 512 * 1024 };
+export const EXACT_NATIVE_FLOORS: Floors = { slope: 64, growth: 512 * 1024, drift: 32 * 1024 };
 
 /** The first third of a series is settling in, whatever the warm-up did. */
 const JUDGED_SHARE = 2 / 3;

@@ -188,7 +188,7 @@ const PIECE_BYTES = 2048;
 function roomOf(outcome: Outcome, options: ReportOptions, signal: Signal) {
   const begin = outcome.samples.find(({ phase }) => phase === 'load') ?? outcome.samples[0];
   if (signal === 'descriptors') {
-    const used = begin?.descriptors ?? 0;
+    const used = outcome.samples[0]?.descriptors ?? 0;
     return {
       room: Math.max(1, DESCRIPTOR_LIMIT - used),
       limit: `the usual limit of ${DESCRIPTOR_LIMIT}`,

@@ -122,6 +122,8 @@ export const CONFIDENCE_95 = 1.96;
 export function fitLine(points: readonly Point[], quantile: number): Line | null {
   const n = points.length;
   if (n < 4) return null;
+  const level = points[0]?.y ?? 0;
+  if (points.every(({ y }) => y === level)) return { slope: 0, low: 0, high: 0, intercept: level };
   const slopes: number[] = [];
   for (const [i, left] of points.entries()) {
     for (let j = i + 1; j < n; j++) {

@@ -113,14 +113,18 @@ function rateOf(line: Line, per: Rate['per']): Rate {
   return { slope: line.slope, low: line.low, high: line.high, per };
 }
 
-/** Looks at every size that was reached, and at the end if that adds a quarter. */
+/**
+ * Looks at every size that was reached. At the very end also at all there is, if that adds a quarter;
+ * a series that reached no second look is halved to have one.
+ */
 function looksOf(signal: Signal, load: readonly Sample[], options: JudgeOptions): Look[] {
   const points = pointsOf(load, signal);
   const floors = floorsOf(signal, load, options.thorough);
   const sizes: number[] = LOOK_SIZES.filter((size) => size <= points.length);
-  const last = sizes.at(-1) ?? 0;
-  if (options.final && points.length >= Math.max(LEAST_POINTS, last * 1.25)) {
-    sizes.push(points.length);
+  const isShort = sizes.length < 2;
+  if (options.final && points.length >= LEAST_POINTS) {
+    if (isShort) sizes.splice(0, 1, points.length >> 1, points.length);
+    else if (points.length >= (sizes.at(-1) ?? 0) * 1.25) sizes.push(points.length);
   }
   const looks = sizes.map((size) => takeLook(points.slice(0, size), floors));
   return looks.filter((look) => look !== null);
@@ -147,9 +151,9 @@ function stateOf(
   const previous = looks.at(-2);
   if (last.class === 'linear') {
     const kept = previous?.class === 'linear' && keepsSlope(previous, last, floor);
-    // At the very end there is no second look to wait for, but half a series is no evidence.
-    const longEnough = options.final && looks.length >= 2 && last.low > 2 * (last.high - last.low);
-    return kept || longEnough || options.died ? 'leaks' : 'unsure';
+    // At the very end there is no third look to wait for: a narrow interval must do.
+    const isNarrow = options.final && looks.length >= 2 && last.low > 2 * (last.high - last.low);
+    return kept || isNarrow || options.died ? 'leaks' : 'unsure';
   }
   return last.class;
 }

@@ -5,7 +5,7 @@ import { judge } from '../../src/leak/verdict.ts';
 import { HEALTHY, LEAKS, NOISE_BYTES, gaussian, sampleOf, seeded, seriesOf } from './synthetic.ts';
 import { rate, runLooks } from './verdict-rates.ts';
 
-const SEEDS = 20;
+const SEEDS = 10;
 const QUICK = { thorough: false, final: true, died: false };
 
 test.each(Object.entries(NOISE_BYTES))(
@@ -14,7 +14,7 @@ test.each(Object.entries(NOISE_BYTES))(
     for (const shape of LEAKS.filter(({ name }) => !name.startsWith('table 100'))) {
       for (const batch of [100, 400]) {
         const rates = rate(shape, { batch, noise, looks: 4, seeds: SEEDS });
-        expect.soft(rates.leak, `${shape.name}, batches of ${batch}`).toBeGreaterThan(SEEDS * 0.9);
+        expect.soft(rates.leak, `${shape.name}, batches of ${batch}`).toBeGreaterThan(SEEDS * 0.85);
       }
     }
   },
