@@ -26,12 +26,14 @@ import { painterFor } from './terminal.ts';
 export async function run(argv: readonly string[], context: CommandContext): Promise<number> {
   const flags = parseLeakFlags(argv);
   if (flags.has('diff')) return diff(flags, context);
+  // Before the app is looked for: what is wrong with a flag shall be said first.
+  const asked = await optionsOf(flags, context);
   const target = targetOf(flags, context);
   const progress = startProgress(context.stderr);
   const { signal, release } = abortOnInterrupt();
   try {
     const options: Omit<ExperimentOptions, 'target'> = {
-      ...(await optionsOf(flags, context)),
+      ...asked,
       onProgress: progress.tell,
       signal,
     };

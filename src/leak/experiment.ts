@@ -65,8 +65,7 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
     const plan = openPlan(lane, options, startedAt);
     const { profile, broken } = await runPhases(lane, plan, options);
     const died = broken || target.death() !== null;
-    const short = died || isNearDeath(lane.samples.at(-1));
-    const verdict = judge(lane.samples, { thorough: options.thorough, final: true, died: short });
+    const verdict = judge(lane.samples, { thorough: options.thorough, final: true, died });
     const outcome = { ...describe(lane, startedAt), verdict };
     const isWanted = options.name && verdict.kind === 'leak' && !options.signal.aborted;
     if (!isWanted) return { ...outcome, culprit: null };
@@ -96,7 +95,7 @@ function describe(lane: Lane, startedAt: number): Omit<Outcome, 'verdict' | 'cul
   };
 }
 
-/** `broken`: it lives, but answers no more (all descriptors are gone, say). */
+/** `broken`: it answers no more, or is about to die: of its heap, of its descriptors. */
 async function runPhases(
   lane: Lane,
   plan: Plan,
@@ -107,6 +106,7 @@ async function runPhases(
     await warmUp(lane, plan);
     profile = await startProfile(lane.target);
     await load(lane, plan, options);
+    if (isNearDeath(lane.samples.at(-1))) return { profile, broken: true };
     await rest(lane, plan, options);
     await compareIdentical(lane, plan, options);
     return { profile, broken: false };
@@ -119,7 +119,7 @@ async function runPhases(
 
 const JUDGED_LEAST = 4;
 
-/** The app that was measured is dead or dying: a fresh one shows who, before it goes the same way. */
+/** The app that was measured is dead, or dying: a fresh one shows who, before it goes the same way. */
 async function searchAnew(verdict: Verdict, options: ExperimentOptions): Promise<Culprit | null> {
   const target = await startTarget(options.target);
   try {

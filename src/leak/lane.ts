@@ -55,6 +55,7 @@ export async function openLane(target: Target, options: LaneOptions): Promise<La
     latency: { p50Ms: 0, p99Ms: 0 },
     startedAt: performance.now(),
     warmBatches: 0,
+    warmCount: FIRST_BATCH,
   };
   const run = (count: number, identical: boolean): Promise<boolean> =>
     runBatch(
@@ -86,11 +87,13 @@ export async function openLane(target: Target, options: LaneOptions): Promise<La
     failures: () => state.failures,
     latency: () => state.latency,
     async warmUp() {
-      const count = Math.min(batchOf(options, state), FIRST_BATCH * 2 ** state.warmBatches);
+      const count = Math.min(batchOf(options, state), state.warmCount);
       const easy = await run(count, false);
       if (options.ratePerSecond === null) adaptRate(state, easy);
       state.warmBatches += 1;
-      await take('warm-up');
+      const before = samples.at(-1)?.heapUsedBytes ?? 0;
+      const { heapUsedBytes } = await take('warm-up');
+      if (heapUsedBytes - before < CAREFUL_BYTES) state.warmCount *= 2;
       return state.warmBatches >= WARM_BATCHES && hasSettled(samples);
     },
     async step(phase) {
@@ -113,6 +116,9 @@ const PROBE_WARM_UP = 5;
 const FIRST_RATE = 100;
 const FIRST_BATCH = 10;
 const WARM_BATCHES = 9;
+
+/** A batch that leaves so much is not doubled: a leak that kills in seconds needs checkpoints too. */
+const CAREFUL_BYTES = 8 * 2 ** 20;
 
 /** A desktop-class app answers it with ease; more would measure our own generator. */
 const RATE_MAX = 1000;
@@ -140,6 +146,7 @@ interface State {
   latency: { p50Ms: number; p99Ms: number };
   readonly startedAt: number;
   warmBatches: number;
+  warmCount: number;
 }
 
 function batchOf(options: LaneOptions, state: State): number {

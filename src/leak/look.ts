@@ -84,7 +84,7 @@ export function takeLook(
   floors: Floors,
   judgedShare = JUDGED_SHARE,
 ): Look | null {
-  const judged = points.slice(points.length - Math.round(points.length * judgedShare));
+  const judged = points.slice(-Math.max(LEAST_POINTS, Math.round(points.length * judgedShare)));
   const smooth = withoutSteps(judged);
   const middle = judged.length >> 1;
   const narrow = fitLine(judged, CONFIDENCE_95);

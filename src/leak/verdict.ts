@@ -123,7 +123,7 @@ function looksOf(signal: Signal, load: readonly Sample[], options: JudgeOptions)
   const sizes: number[] = LOOK_SIZES.filter((size) => size <= points.length);
   const isShort = sizes.length < 2;
   if (options.final && points.length >= LEAST_POINTS) {
-    if (isShort) sizes.splice(0, 1, points.length >> 1, points.length);
+    if (isShort) sizes.splice(0, 1, Math.max(LEAST_POINTS, points.length >> 1), points.length);
     else if (points.length >= (sizes.at(-1) ?? 0) * 1.25) sizes.push(points.length);
   }
   const looks = sizes.map((size) => takeLook(points.slice(0, size), floors));
@@ -289,7 +289,8 @@ function explainsLoad(
 /** So much growth in one warm-up is beyond any JIT or pool: the app died of it. */
 const DEATH_FLOORS: Floors = { slope: 1024, growth: 16 * 1024 * 1024 };
 
-function judgeDeath(samples: readonly Sample[]): Verdict {
+function judgeDeath(all: readonly Sample[]): Verdict {
+  const samples = all.filter(({ phase }) => phase === 'warm-up' || phase === 'load');
   for (const signal of ['heap', 'external', 'native', 'descriptors'] as const) {
     const floors = signal === 'descriptors' ? FLOORS.descriptors : DEATH_FLOORS;
     const look = takeLook(pointsOf(samples, signal), floors, 1);
