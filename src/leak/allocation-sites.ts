@@ -1,4 +1,7 @@
-/** The sampling heap profile: which line allocated what is still alive, and how much more each request. */
+/**
+ * The sampling heap profile: which line allocated what is still alive, and how much more each
+ * request.
+ */
 import { mapToSource } from './source-map.ts';
 import type { ProfileNode } from './probe-messages.ts';
 

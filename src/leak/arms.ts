@@ -32,8 +32,8 @@ export interface ArmOutcome {
 }
 
 /**
- * `name=…` where … holds variables (`HTTP2=off`), options of Node (`--max-semi-space-size=1`), a Node
- * binary (`/opt/node24/bin/node`), or another app (`other.js`), separated by spaces.
+ * `name=…` where … holds variables (`HTTP2=off`), options of Node (`--max-semi-space-size=1`), a
+ * Node binary (`/opt/node24/bin/node`), or another app (`other.js`), separated by spaces.
  */
 export function parseArm(text: string, base: TargetOptions): Arm {
   const match = /^([\w.-]{1,40})=(.*)$/s.exec(text);

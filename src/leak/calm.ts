@@ -46,12 +46,14 @@ function nameCache(
     const rest = samples.filter((sample) => sample.phase === 'rest').at(-1);
     const grown = end - start;
     if (rest !== undefined && grown >= 2 * CACHE_LEAST_BYTES && value(rest) < end - grown / 2) {
-      const because = `${SIGNAL_WORDS[signal]} fell by ${formatAmount(end - value(rest), 'bytes')} at rest: entries expire`;
+      const fallen = formatAmount(end - value(rest), 'bytes');
+      const because = `${SIGNAL_WORDS[signal]} fell by ${fallen} at rest: entries expire`;
       return { kind: 'bounded cache', because };
     }
     const settled = finding?.looks.some((look) => look.class !== 'flat') === true;
     if (settled && grown >= CACHE_LEAST_BYTES) {
-      const because = `${SIGNAL_WORDS[signal]} grew by ${formatAmount(grown, 'bytes')}, then stopped`;
+      const more = formatAmount(grown, 'bytes');
+      const because = `${SIGNAL_WORDS[signal]} grew by ${more}, then stopped`;
       return { kind: 'bounded cache', because };
     }
   }
@@ -71,7 +73,9 @@ function nameFragmentation(load: readonly Sample[]): Calm | null {
   if (grown < FRAGMENT_LEAST_BYTES || free < inUse / 2) return null;
   return {
     kind: 'fragmentation',
-    because: `malloc keeps ${formatAmount(free, 'bytes')} of freed memory (+${formatAmount(grown, 'bytes')}); what is in use is flat`,
+    because:
+      `malloc keeps ${formatAmount(free, 'bytes')} of freed memory ` +
+      `(+${formatAmount(grown, 'bytes')}); what is in use is flat`,
   };
 }
 
@@ -88,7 +92,9 @@ function nameSawtooth(load: readonly Sample[]): Calm | null {
   if (tooth < SAW_LEAST_BYTES || (tooth < floor && resident < SAW_LEAST_BYTES)) return null;
   return {
     kind: 'GC sawtooth',
-    because: `the heap climbs up to ${formatAmount(tooth, 'bytes')} between collections and always falls back to ${formatAmount(floor, 'bytes')}`,
+    because:
+      `the heap climbs up to ${formatAmount(tooth, 'bytes')} between collections ` +
+      `and always falls back to ${formatAmount(floor, 'bytes')}`,
   };
 }
 
@@ -103,6 +109,8 @@ function nameWarmup(first: Sample, load: readonly Sample[], last: Sample): Calm 
   if (grown < WARMUP_LEAST_BYTES) return null;
   return {
     kind: 'warm-up',
-    because: `the heap grew by ${formatAmount(grown, 'bytes')} in the first requests (code, caches), then stopped`,
+    because:
+      `the heap grew by ${formatAmount(grown, 'bytes')} in the first requests ` +
+      '(code, caches), then stopped',
   };
 }

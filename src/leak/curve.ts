@@ -26,7 +26,7 @@ ${tops.length === 0 ? '' : drawTops(samples, view)}
 <polyline fill="none" stroke="var(--curve)" stroke-width="2" points="${dots
     .map(({ x, y }) => `${view.x(x)},${view.y(y)}`)
     .join(' ')}"/>
-${dots.map(({ x, y }) => `<circle cx="${view.x(x)}" cy="${view.y(y)}" r="2.5" fill="var(--curve)"/>`).join('')}
+${dots.map(({ x, y }) => circle(view.x(x), view.y(y))).join('')}
 ${drawFit(samples, signal, view)}
 </svg>
 <p class="dim">Dots: ${escapeHtml(title)}.${
@@ -69,6 +69,14 @@ function scaleOf(xs: readonly number[], ys: readonly number[]): View {
   };
 }
 
+function circle(x: number, y: number): string {
+  return `<circle cx="${x}" cy="${y}" r="2.5" fill="var(--curve)"/>`;
+}
+
+function text(x: number, y: number, anchor: 'start' | 'middle' | 'end', words: string): string {
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}">${escapeHtml(words)}</text>`;
+}
+
 /** Above the floor that is drawn, by as much as the whole heap was above its own. */
 function topOf(sample: Sample): number {
   return sample.heapBytes + Math.max(0, sample.heapBeforeBytes - sample.heapUsedBytes);
@@ -78,7 +86,9 @@ function drawTops(samples: readonly Sample[], view: View): string {
   return samples
     .map((sample) => {
       const x = view.x(sample.atMs / 1000);
-      return `<line x1="${x}" x2="${x}" y1="${view.y(sample.heapBytes)}" y2="${view.y(topOf(sample))}" stroke="var(--top)" stroke-width="3"/>`;
+      const [bottom, top] = [view.y(sample.heapBytes), view.y(topOf(sample))];
+      const ends = `x1="${x}" x2="${x}" y1="${bottom}" y2="${top}"`;
+      return `<line ${ends} stroke="var(--top)" stroke-width="3"/>`;
     })
     .join('');
 }
@@ -95,9 +105,10 @@ function drawPhases(samples: readonly Sample[], view: View): string {
       const [left, right] = [view.x(from), view.x(to)];
       const fill = at % 2 === 0 ? 'var(--soft)' : 'none';
       const width = Math.max(0, round(right - left));
-      return `<rect x="${left}" y="${MARGIN.top}" width="${width}" height="${
-        HEIGHT - MARGIN.top - MARGIN.bottom
-      }" fill="${fill}"/>${width > 40 ? `<text x="${left + 4}" y="${MARGIN.top - 8}">${phase}</text>` : ''}`;
+      const height = HEIGHT - MARGIN.top - MARGIN.bottom;
+      const box = `x="${left}" y="${MARGIN.top}" width="${width}" height="${height}"`;
+      const label = width > 40 ? text(left + 4, MARGIN.top - 8, 'start', phase) : '';
+      return `<rect ${box} fill="${fill}"/>${label}`;
     })
     .join('');
 }
@@ -108,18 +119,16 @@ function drawAxes(view: View, signal: Signal, samples: readonly Sample[]): strin
     const value = view.low + ((view.high - view.low) * step) / 4;
     const y = view.y(value);
     lines.push(
-      `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${y}" y2="${y}" stroke="var(--line)"/>`,
-      `<text x="${MARGIN.left - 8}" y="${y + 4}" text-anchor="end">${formatAmount(value, unitOf(signal))}</text>`,
+      `<path d="M${MARGIN.left} ${y}H${WIDTH - MARGIN.right}" stroke="var(--line)"/>`,
+      text(MARGIN.left - 8, y + 4, 'end', formatAmount(value, unitOf(signal))),
     );
     const x = view.x((view.end * step) / 4);
     const anchor = step === 4 ? 'end' : 'middle';
-    lines.push(
-      `<text x="${x}" y="${HEIGHT - 18}" text-anchor="${anchor}">${formatNumber((view.end * step) / 4, 0)} s</text>`,
-    );
+    lines.push(text(x, HEIGHT - 18, anchor, `${formatNumber((view.end * step) / 4, 0)} s`));
   }
   const requests = samples.at(-1)?.requests ?? 0;
   lines.push(
-    `<text x="${WIDTH - MARGIN.right}" y="${HEIGHT - 3}" text-anchor="end">${formatNumber(requests, 0)} requests</text>`,
+    text(WIDTH - MARGIN.right, HEIGHT - 3, 'end', `${formatNumber(requests, 0)} requests`),
   );
   return lines.join('');
 }
@@ -136,5 +145,6 @@ function drawFit(samples: readonly Sample[], signal: Signal, view: View): string
   const [first, last] = [points[0], points.at(-1)];
   if (line === null || first === undefined || last === undefined) return '';
   const at = (x: number): string => `${view.x(x)},${view.y(line.intercept + line.slope * x)}`;
-  return `<polyline points="${at(first.x)} ${at(last.x)}" fill="none" stroke="var(--bad)" stroke-width="2" stroke-dasharray="6 4"/>`;
+  const style = 'fill="none" stroke="var(--bad)" stroke-width="2" stroke-dasharray="6 4"';
+  return `<polyline points="${at(first.x)} ${at(last.x)}" ${style}/>`;
 }

@@ -119,7 +119,9 @@ async function runPhases(
 
 const JUDGED_LEAST = 4;
 
-/** The app that was measured is dead, or dying: a fresh one shows who, before it goes the same way. */
+/**
+ * The app that was measured is dead, or dying: a fresh one shows who, before it goes the same way.
+ */
 async function searchAnew(verdict: Verdict, options: ExperimentOptions): Promise<Culprit | null> {
   const target = await startTarget(options.target);
   try {

@@ -11,7 +11,9 @@ export interface CompareOptions extends ReadOptions {
   readonly requests: Generations['requests'];
 }
 
-/** @throws CofferdamError COF_BAD_SNAPSHOT, also when the files are not of one process, in order. */
+/**
+ * @throws CofferdamError COF_BAD_SNAPSHOT, also when the files are not of one process, in order.
+ */
 export async function readSnapshots(
   paths: readonly string[],
   options: CompareOptions,

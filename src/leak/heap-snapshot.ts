@@ -5,13 +5,15 @@
  *
  * The header's own field lists say what a node and an edge are made of: Node 20, 22 and 24 differ.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { CofferdamError } from '../errors.ts';
 import { openScanner } from './snapshot-scanner.ts';
+import { openTexts } from './snapshot-texts.ts';
 import type { Scanner } from './snapshot-scanner.ts';
 
-/** Columns of the heap graph; `n` nodes, `e` edges. Memory: 17 bytes a node, 9 an edge, 8 a string. */
+/**
+ * Columns of the heap graph; `n` nodes, `e` edges. Memory: 17 bytes a node, 9 an edge, 8 a string.
+ */
 export interface HeapGraph {
   readonly nodeCount: number;
   readonly edgeCount: number;
@@ -30,7 +32,7 @@ export interface HeapGraph {
   readonly edgeTo: Uint32Array;
   /** Where functions and classes are written; lines and columns count from 1. */
   readonly locations: ReadonlyMap<number, SourceLocation>;
-  /** Text by string index, cut at {@link STRING_LIMIT} characters. */
+  /** Text by string index, cut at 200 characters. */
   text(index: number): string;
   close(): void;
 }
@@ -45,9 +47,6 @@ export interface ReadOptions {
   /** Called about once per 64 MiB. */
   readonly onProgress?: (readBytes: number, totalBytes: number) => void;
 }
-
-/** Names are for people; some programs keep whole files as one string. */
-export const STRING_LIMIT = 200;
 
 /** The first node of a snapshot is the synthetic root of all roots. */
 export const ROOT_NODE = 0;
@@ -254,50 +253,4 @@ function readLocations(scanner: Scanner, header: Header): Map<number, SourceLoca
     });
   });
   return locations;
-}
-
-/** Enough bytes for STRING_LIMIT characters, each written as a `\uXXXX` escape. */
-const TEXT_BYTES = STRING_LIMIT * 6;
-
-/** Texts that were asked for; a report asks for some hundred, a hostile file for many. */
-const TEXT_CACHE_LIMIT = 100_000;
-
-function openTexts(path: string, offsets: readonly Float64Array[], fileBytes: number) {
-  const fd = openSync(path, 'r');
-  const known = new Map<number, string>();
-  const chunk = offsets[0]?.length ?? 1;
-  const buffer = Buffer.alloc(TEXT_BYTES);
-  const text = (index: number): string => {
-    const cached = known.get(index);
-    if (cached !== undefined) return cached;
-    const at = offsets[Math.floor(index / chunk)]?.[index % chunk];
-    if (at === undefined || at <= 0 || at >= fileBytes) return '';
-    const got = readSync(fd, buffer, 0, TEXT_BYTES, at);
-    const found = decode(buffer.subarray(0, got));
-    if (known.size >= TEXT_CACHE_LIMIT) known.clear();
-    known.set(index, found);
-    return found;
-  };
-  return { text, close: () => closeSync(fd) };
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-
-/** Decodes from the byte after the opening quote to the closing one, or to the limit. */
-function decode(bytes: Buffer): string {
-  let end = 0;
-  let safe = 0;
-  while (end < bytes.length && bytes[end] !== QUOTE) {
-    safe = end;
-    end += bytes[end] === BACKSLASH ? (bytes[end + 1] === 0x75 ? 6 : 2) : 1;
-  }
-  const whole = end < bytes.length ? end : safe;
-  try {
-    const value = JSON.parse(`"${bytes.toString('utf8', 0, whole)}"`) as string;
-    return value.slice(0, STRING_LIMIT);
-  } catch {
-    // Cut in the middle of an escape, or V8 wrote a lone control character: show it raw.
-    return bytes.toString('utf8', 0, Math.min(whole, STRING_LIMIT));
-  }
 }

@@ -1,6 +1,6 @@
 /**
- * Walks the heap graph once, from the roots, and gives every object the path by which a person would
- * reach it: what the app can name comes first, the engine's own roots after it.
+ * Walks the heap graph once, from the roots, and gives every object the path by which a person
+ * would reach it: what the app can name comes first, the engine's own roots after it.
  *
  * The order is the whole art. A new object is charged to the nearest old one on its path, so a path
  * through feedback cells, maps or a WeakMap's table would name nobody.

@@ -1,6 +1,6 @@
 /**
- * One app under test and the steps of an experiment on it: warm up, load and sample, rest. An A/B run
- * has several lanes and takes their steps in turn.
+ * One app under test and the steps of an experiment on it: warm up, load and sample, rest. An A/B
+ * run has several lanes and takes their steps in turn.
  */
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -117,7 +117,9 @@ const FIRST_RATE = 100;
 const FIRST_BATCH = 10;
 const WARM_BATCHES = 9;
 
-/** A batch that leaves so much is not doubled: a leak that kills in seconds needs checkpoints too. */
+/**
+ * A batch that leaves so much is not doubled: a leak that kills in seconds needs checkpoints too.
+ */
 const CAREFUL_BYTES = 8 * 2 ** 20;
 
 /** A desktop-class app answers it with ease; more would measure our own generator. */

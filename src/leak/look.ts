@@ -110,8 +110,8 @@ export function takeLook(
 }
 
 /**
- * Whether `later` is slower than `earlier`: clearly less, or a little less where the intervals leave
- * no doubt. Differences below the floor are JIT and noise, whatever their share.
+ * Whether `later` is slower than `earlier`: clearly less, or a little less where the intervals
+ * leave no doubt. Differences below the floor are JIT and noise, whatever their share.
  */
 export function isSlower(earlier: Line, later: Line, floor: number, share: number): boolean {
   if (later.slope < share * earlier.slope) return earlier.slope - later.slope > floor;
@@ -142,8 +142,8 @@ const STEPS_LIMIT = 2;
 const STEP_SHARE_MAX = 0.5;
 
 /**
- * The same points without the largest upward jumps. A table that doubles in the first half makes the
- * second half look slower; a leak in it is still a leak.
+ * The same points without the largest upward jumps. A table that doubles in the first half makes
+ * the second half look slower; a leak in it is still a leak.
  */
 function withoutSteps(points: readonly Point[]): readonly Point[] {
   const steps = points.slice(1).map((point, index) => point.y - (points[index]?.y ?? point.y));

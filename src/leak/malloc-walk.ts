@@ -1,7 +1,7 @@
 /**
- * Native memory in use, exactly, from outside: walks glibc's malloc chunks through /proc/PID/mem. No
- * addon, no debugger; equal to `mallinfo2` to the byte. It tells a native leak (in use climbs) from
- * fragmentation (in use is flat, free climbs), which no memory counter can.
+ * Native memory in use, exactly, from outside: walks glibc's malloc chunks through /proc/PID/mem.
+ * No addon, no debugger; equal to `mallinfo2` to the byte. It tells a native leak (in use climbs)
+ * from fragmentation (in use is flat, free climbs), which no memory counter can.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
@@ -15,7 +15,10 @@ export interface MallocWalk {
 /** The app is idle while we walk, but its threads may not be. */
 const TRIES = 3;
 
-/** Null without glibc, with another allocator, without ptrace rights, or when it will not hold still. */
+/**
+ * Null without glibc, with another allocator, without ptrace rights, or when it will not hold
+ * still.
+ */
 export function walkMalloc(pid: number): MallocWalk | null {
   if (process.platform !== 'linux' || process.arch !== 'x64') return null;
   for (let attempt = 0; attempt < TRIES; attempt++) {

@@ -1,4 +1,7 @@
-/** What the experiment and the probe inside the app say to each other over the IPC channel. Types only. */
+/**
+ * What the experiment and the probe inside the app say to each other over the IPC channel. Types
+ * only.
+ */
 
 /** Node delivers `NODE_*` commands apart, so the app never sees them. */
 export const PROBE_COMMAND = 'NODE_COFFERDAM_LEAK';

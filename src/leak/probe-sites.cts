@@ -47,7 +47,7 @@ const descriptors = new Map<number, Made>();
 
 /** Passing by nature, or made for each promise: only noise. */
 const IGNORED =
-  /^(PROMISE|TickObject|Immediate|Microtask|RANDOMBYTESREQUEST|FSREQ|GETADDRINFO|SHUTDOWN|WRITEWRAP|TCPCONNECT|HTTP|bound-anonymous-fn)/;
+  /^(PROMISE|TickObject|Immediate|Microtask|RANDOM|FSREQ|GETADDR|SHUTDOWN|WRITE|TCPCONN|HTTP)/;
 
 function watchHandles(): void {
   const hook = async_hooks.createHook({

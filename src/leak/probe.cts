@@ -1,7 +1,7 @@
 /**
- * The probe of `cofferdam leak`: loaded into the app beside the agent, it collects garbage, measures,
- * and writes snapshots when asked. It keeps nothing between two samples: a probe that leaks is found
- * by itself (a first prototype kept 500 bytes each).
+ * The probe of `cofferdam leak`: loaded into the app beside the agent, it collects garbage,
+ * measures, and writes snapshots when asked. It keeps nothing between two samples: a probe that
+ * leaks is found by itself (a first prototype kept 500 bytes each).
  */
 import type { EventEmitter } from 'node:events';
 import inspector = require('node:inspector');

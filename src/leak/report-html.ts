@@ -1,4 +1,7 @@
-/** The report as one self-contained page: no script, no request to anywhere, light and dark, printable. */
+/**
+ * The report as one self-contained page: no script, no request to anywhere, light and dark,
+ * printable.
+ */
 import { drawCurve } from './curve.ts';
 import { escapeHtml } from './html.ts';
 import { formatHolder, wordForClass } from './report.ts';
@@ -59,7 +62,8 @@ const STYLE = `
 *{box-sizing:border-box}
 body{margin:0 auto;padding:2rem 1rem;max-width:60rem;color:var(--ink);background:var(--bg);
 font:16px/1.5 system-ui,sans-serif}
-h1{font-size:1.45rem;line-height:1.3;margin:.2rem 0 1rem;border-left:.35rem solid;padding-left:.8rem}
+h1{font-size:1.45rem;line-height:1.3;margin:.2rem 0 1rem;border-left:.35rem solid;
+padding-left:.8rem}
 h2{font-size:1.1rem;margin:2.2rem 0 .6rem}
 .bad{border-color:var(--bad)}.good{border-color:var(--good)}.open{border-color:var(--open)}
 .app,footer,.dim{color:var(--dim);margin:0}
@@ -84,14 +88,15 @@ function code(text: string): string {
 function deathNote({ death }: Report): string {
   if (death === null) return '';
   const how = death.signal ?? `exit code ${death.code}`;
-  return `<p>The app died (${escapeHtml(how)}). It said last:</p><pre>${escapeHtml(death.lastWords)}</pre>`;
+  const words = escapeHtml(death.lastWords);
+  return `<p>The app died (${escapeHtml(how)}). It said last:</p><pre>${words}</pre>`;
 }
 
 function culpritSection({ culprit }: Report): string {
   if (culprit === null) return '';
   const allocations = culprit.allocations.map(
     (site) =>
-      `<li><code>${escapeHtml(site.name)}</code> ${escapeHtml(`${site.file}:${site.line}`)}: about ` +
+      `<li>${code(`\`${site.name}\` ${site.file}:${site.line}`)}: about ` +
       `${formatAmount(site.bytesPerRequest, 'bytes')} per request</li>`,
   );
   const sites = culprit.sites.map(
@@ -137,7 +142,8 @@ function suspectItem(suspect: Suspect): string {
 ${suspect.explanation === null ? '' : `<br>${code(suspect.explanation)}`}
 <p class="path">${suspect.path.map(escapeHtml).join(' › ')}</p>
 <details open><summary>New objects</summary>
-<table><tr><th>class</th><th>per request</th><th>count</th><th>bytes</th></tr>${rows.join('')}</table>
+<table><tr><th>class</th><th>per request</th><th>count</th><th>bytes</th></tr>
+${rows.join('\n')}</table>
 </details></li>`;
 }
 
@@ -205,5 +211,6 @@ function sampleTable({ samples }: Report): string {
     'fds',
   ];
   return `<details><summary>All ${samples.length} checkpoints (MB)</summary>
-<table><tr>${heads.map((head) => `<th>${head}</th>`).join('')}</tr>${rows.join('')}</table></details>`;
+<table><tr>${heads.map((head) => `<th>${head}</th>`).join('')}</tr>
+${rows.join('\n')}</table></details>`;
 }

@@ -23,7 +23,8 @@ export function renderText(report: Report, paint: Style, cwd: string): string {
     paint(
       'dim',
       `${formatNumber(load.requests, 0)} requests at ${formatNumber(load.ratePerSecond, 0)}/s ` +
-        `(${load.uniqueUrls ? 'unique URLs' : 'as given'}), p99 ${formatNumber(load.p99Ms, 1)} ms, ` +
+        `(${load.uniqueUrls ? 'unique URLs' : 'as given'}), ` +
+        `p99 ${formatNumber(load.p99Ms, 1)} ms, ` +
         `${formatSpan(report.elapsedMs / 1000)}, Node ${report.node}` +
         (failed.length === 0 ? '' : `; failed: ${failed.join(', ')}`),
     ),

@@ -1,4 +1,6 @@
-/** What an experiment says, as data: the one source of the text, the JSON and the HTML page. Pure. */
+/**
+ * What an experiment says, as data: the one source of the text, the JSON and the HTML page. Pure.
+ */
 import { basename } from 'node:path';
 import type { Culprit } from './culprit.ts';
 import type { Outcome } from './experiment.ts';
@@ -166,7 +168,8 @@ function adviseOn(outcome: Outcome, options: ReportOptions): string[] {
   const { room, limit } = roomOf(outcome, options, signal);
   const high = Math.max(rate.high, rate.slope);
   const lines = [
-    `${when} that is ${daily}${what} a day; ${limit} lasts ${formatSpan(room / (rate.slope * perSecond))}.`,
+    `${when} that is ${daily}${what} a day; ` +
+      `${limit} lasts ${formatSpan(room / (rate.slope * perSecond))}.`,
   ];
   const requests = Math.floor((room / high) * KEEP_SHARE);
   if (rate.per === 'request' && requests >= 1) {
@@ -219,9 +222,7 @@ function ruleOut(verdict: Verdict): string[] {
     const unit = unitOf(signal);
     const slope = looks.at(-1)?.line;
     const number =
-      slope === undefined
-        ? ''
-        : ` (${formatAmount(slope.slope, unit)} per request [${formatAmount(slope.low, unit)}, ${formatAmount(slope.high, unit)}])`;
+      slope === undefined ? '' : ` (${formatRate({ ...slope, per: 'request' }, signal)})`;
     const limit =
       visible === null ? '' : `; ${formatAmount(visible, unit)} per request would have been seen`;
     return [`${SIGNAL_WORDS[signal]}: ${STATE_WORDS[state]}${number}${limit}`];

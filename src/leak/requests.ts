@@ -1,4 +1,6 @@
-/** What is sent to the app: one path, a file of requests, or a HAR recording; unique or identical. */
+/**
+ * What is sent to the app: one path, a file of requests, or a HAR recording; unique or identical.
+ */
 import { readFile } from 'node:fs/promises';
 import { CofferdamError } from '../errors.ts';
 import type { RequestTemplate } from './load.ts';
@@ -9,7 +11,9 @@ export interface RequestOptions {
   /** Text of the body, or null. */
   readonly body: string | null;
   readonly headers: Readonly<Record<string, string>>;
-  /** A file of requests (.json, .har, or a line each: `POST /cart {"n":{{n}}}`); null = the path. */
+  /**
+   * A file of requests (.json, .har, or a line each: `POST /cart {"n":{{n}}}`); null = the path.
+   */
   readonly script: string | null;
 }
 
@@ -70,7 +74,8 @@ export function numberTemplates(
 
 function bad(file: string, why: string, cause?: unknown): CofferdamError {
   const hint =
-    'A line is `GET /path` or `POST /path body`; .json is a list of {method, path, headers, body}; ' +
+    'A line is `GET /path` or `POST /path body`; ' +
+    '.json is a list of {method, path, headers, body}; ' +
     '.har is what browsers save.';
   return new CofferdamError('COF_BAD_VALUE', `${file} ${why}`, { cause, hint });
 }

@@ -2,8 +2,8 @@
  * What one checkpoint of the experiment measured, and the robust line through a series of them.
  *
  * A checkpoint is taken when no request is in flight and garbage was collected twice: what is left
- * is the *floor*, the memory that the app keeps. RSS and its kin are kept for the report; no verdict
- * is ever taken on them alone.
+ * is the *floor*, the memory that the app keeps. RSS and its kin are kept for the report; no
+ * verdict is ever taken on them alone.
  */
 
 /** One checkpoint. Sizes in bytes; null where this platform or Node version has no such number. */
@@ -14,8 +14,8 @@ export interface Sample {
   readonly atMs: number;
   readonly phase: Phase;
   /**
-   * Old and large-object space after two collections. Not `heapUsed`: JIT code and its bytecode come
-   * and go, and were five times noisier.
+   * Old and large-object space after two collections. Not `heapUsed`: JIT code and its bytecode
+   * come and go, and were five times noisier.
    */
   readonly heapBytes: number;
   readonly heapUsedBytes: number;
@@ -82,7 +82,9 @@ export function valueOf(sample: Sample, signal: Signal): number | null {
   return READERS[signal](sample);
 }
 
-/** True when native memory was walked exactly, chunk by chunk, and is not just what is left over. */
+/**
+ * True when native memory was walked exactly, chunk by chunk, and is not just what is left over.
+ */
 export function hasExactNative(samples: readonly Sample[]): boolean {
   return samples.length > 0 && samples.every((sample) => sample.nativeInUseBytes !== null);
 }
@@ -115,9 +117,9 @@ export const CONFIDENCE_99 = 2.576;
 export const CONFIDENCE_95 = 1.96;
 
 /**
- * Theil-Sen: the median of all pairwise slopes, its interval from Kendall's variance. One collection
- * that came too early, or one doubling of a hash table, moves it by nothing; least squares follows
- * both. Null with fewer than 4 points or no spread in x.
+ * Theil-Sen: the median of all pairwise slopes, its interval from Kendall's variance. One
+ * collection that came too early, or one doubling of a hash table, moves it by nothing; least
+ * squares follows both. Null with fewer than 4 points or no spread in x.
  */
 export function fitLine(points: readonly Point[], quantile: number): Line | null {
   const n = points.length;

@@ -1,6 +1,6 @@
 /**
- * A forward-only scanner over the JSON of a heap snapshot. It knows only what snapshots contain: one
- * object whose members are one small object, arrays of whole numbers, and one array of strings.
+ * A forward-only scanner over the JSON of a heap snapshot. It knows only what snapshots contain:
+ * one object whose members are one small object, arrays of whole numbers, and one array of strings.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { CofferdamError } from '../errors.ts';
@@ -72,7 +72,9 @@ interface Window {
   readonly path: string;
   readonly fd: number;
   readonly bytes: Buffer;
-  /** Valid bytes in the window, the next one to look at, and where the window begins in the file. */
+  /**
+   * Valid bytes in the window, the next one to look at, and where the window begins in the file.
+   */
   length: number;
   at: number;
   start: number;

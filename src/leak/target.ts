@@ -1,16 +1,16 @@
-/** The app under test: one worker with agent and probe, its address, its samples, its last words. */
+/**
+ * The app under test: one worker with agent and probe, its address, its samples, its last words.
+ */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { readFile, readdir, readlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { EventEmitter } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { CofferdamError } from '../errors.ts';
-import { readSmapsRollup, readWorkerMemory } from '../metrics/process-memory.ts';
 import { BRIEF_VARIABLE, MESSAGE_COMMAND } from '../protocol.ts';
 import type { Envelope, WorkerBrief, WorkerMessage } from '../protocol.ts';
-import { walkMalloc } from './malloc-walk.ts';
+import { describeDescriptors, measure } from './measure.ts';
 import { PROBE_COMMAND } from './probe-messages.ts';
 import type { ProbeEnvelope, ProbeReply, ProbeRequest } from './probe-messages.ts';
 import type { Phase, Sample } from './series.ts';
@@ -239,58 +239,6 @@ function openProbe(child: ChildProcess, death: DeathWatch): Target['ask'] {
       }
       child.send({ ...request, id, cmd: PROBE_COMMAND }, () => {});
     });
-}
-
-async function measure(pid: number, ask: Target['ask']) {
-  const reply = await ask({ type: 'sample' });
-  if (reply.type !== 'sample') throw new Error('the probe answered something else');
-  const memory = readWorkerMemory(pid);
-  const rollup = await readSmapsRollup(pid);
-  const native = walkMalloc(pid);
-  return {
-    ...reply.sample,
-    rssBytes: memory?.rssBytes ?? reply.sample.rssBytes,
-    anonBytes: memory?.anonBytes ?? null,
-    pssBytes: rollup?.pssBytes ?? null,
-    privateBytes: rollup?.privateBytes ?? null,
-    descriptors: await countDescriptors(pid),
-    descriptorLimit: await readDescriptorLimit(pid),
-    nativeInUseBytes: native?.inUseBytes ?? null,
-    mallocFreeBytes: native?.freeBytes ?? null,
-  };
-}
-
-async function countDescriptors(pid: number): Promise<number | null> {
-  try {
-    return (await readdir(`/proc/${pid}/fd`)).length;
-  } catch {
-    // No /proc on macOS: descriptors stay unjudged there.
-    return null;
-  }
-}
-
-/** The soft limit: what the next `open` meets. */
-async function readDescriptorLimit(pid: number): Promise<number | null> {
-  try {
-    const text = await readFile(`/proc/${pid}/limits`, 'utf8');
-    return Number(/^Max open files +(\d+)/m.exec(text)?.[1] ?? Number.NaN) || null;
-  } catch {
-    return null;
-  }
-}
-
-async function describeDescriptors(pid: number): Promise<Map<string, number>> {
-  const counts = new Map<string, number>();
-  try {
-    for (const fd of await readdir(`/proc/${pid}/fd`)) {
-      const link = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => 'closed');
-      const what = link.replace(/^(socket|pipe|anon_inode):.*/, '$1');
-      counts.set(what, (counts.get(what) ?? 0) + 1);
-    }
-  } catch {
-    // As above: without /proc there is nothing to tell.
-  }
-  return counts;
 }
 
 /** Nothing of the app is worth a graceful end here. */

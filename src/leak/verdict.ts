@@ -3,72 +3,20 @@
  * consecutive looks (each twice as long as the one before), never on a p-value (83 % false alarms
  * were measured with Mann-Kendall alone) and never on RSS.
  */
-import {
-  EXACT_NATIVE_FLOORS,
-  FLOORS,
-  LEAST_POINTS,
-  LOOK_SIZES,
-  isSlower,
-  THOROUGH_FLOORS,
-  takeLook,
-} from './look.ts';
-import type { Floors, Look } from './look.ts';
-import { SIGNALS, hasExactNative, pointsOf, valueOf } from './series.ts';
-import type { Line, Sample, Signal } from './series.ts';
+import { LEAST_POINTS, LOOK_SIZES, isSlower, takeLook } from './look.ts';
+import type { Look } from './look.ts';
+import { SIGNALS, pointsOf } from './series.ts';
+import type { Sample, Signal } from './series.ts';
 import { nameCalm } from './calm.ts';
+import { OPEN, floorsOf, rateOf } from './finding.ts';
+import type { Finding, JudgeOptions, Verdict } from './finding.ts';
+import { explainsLoad, judgeDeath, judgeRest } from './rest-and-death.ts';
 
-export type VerdictKind =
-  | 'leak'
-  | 'warm-up'
-  | 'bounded cache'
-  | 'GC sawtooth'
-  | 'fragmentation'
-  | 'no leak'
-  | 'undecided';
+export type { Finding, JudgeOptions, Rate, Verdict, VerdictKind } from './finding.ts';
 
-/** How fast it grows. Slopes are bytes (or pieces) per request, or per second of idle time. */
-export interface Rate {
-  readonly slope: number;
-  readonly low: number;
-  readonly high: number;
-  readonly per: 'request' | 'second';
-}
-
-/** Why a signal is, or is not, the answer. */
-export interface Finding {
-  readonly signal: Signal;
-  readonly looks: readonly Look[];
-  /** The smallest leak in this signal that the run could have seen; null with too few points. */
-  readonly visible: number | null;
-  readonly state: 'leaks' | 'flat' | 'settled' | 'slowing' | 'unsure' | 'unmeasured';
-}
-
-export interface Verdict {
-  readonly kind: VerdictKind;
-  /** The signal that leaks, or that keeps the verdict open. */
-  readonly signal: Signal | null;
-  readonly rate: Rate | null;
-  readonly findings: readonly Finding[];
-  /** Grows with unique URLs only: a cache whose key is the input, without a limit that was met. */
-  readonly keyedByInput: boolean;
-  /** How many more requests might decide; null when decided, or when nobody can say. */
-  readonly moreRequests: number | null;
-  /** For a series that still fills: its slope in the first and the second half of the last look. */
-  readonly slowing: { readonly was: number; readonly now: number } | null;
-  /** One sentence on why it is not a leak, with numbers; empty for a leak. */
-  readonly because: string;
-}
-
-export interface JudgeOptions {
-  /** Lower floors, for runs with many more requests. */
-  readonly thorough: boolean;
-  /** No more checkpoints will come: judge what is there. */
-  readonly final: boolean;
-  /** The app died, or was about to: what was seen is all the evidence there will be. */
-  readonly died: boolean;
-}
-
-/** Between two looks a leak keeps this share of its slope; a cache that fills by Zipf loses more. */
+/**
+ * Between two looks a leak keeps this share of its slope; a cache that fills by Zipf loses more.
+ */
 const KEPT_SHARE = 0.7;
 
 export function judge(samples: readonly Sample[], options: JudgeOptions): Verdict {
@@ -90,32 +38,11 @@ export function judge(samples: readonly Sample[], options: JudgeOptions): Verdic
   return { ...OPEN, ...nameCalm(samples, findings), findings };
 }
 
-/** The floors that apply to a signal in this run. */
-export function floorsOf(signal: Signal, samples: readonly Sample[], thorough: boolean): Floors {
-  if (signal === 'native' && hasExactNative(samples)) return EXACT_NATIVE_FLOORS;
-  return thorough ? THOROUGH_FLOORS[signal] : FLOORS[signal];
-}
-
 // --- internal ---
 
-const OPEN: Verdict = {
-  kind: 'undecided',
-  signal: null,
-  rate: null,
-  findings: [],
-  keyedByInput: false,
-  moreRequests: null,
-  slowing: null,
-  because: '',
-};
-
-function rateOf(line: Line, per: Rate['per']): Rate {
-  return { slope: line.slope, low: line.low, high: line.high, per };
-}
-
 /**
- * Looks at every size that was reached. At the very end also at all there is, if that adds a quarter;
- * a series that reached no second look is halved to have one.
+ * Looks at every size that was reached. At the very end also at all there is, if that adds a
+ * quarter; a series that reached no second look is halved to have one.
  */
 function looksOf(signal: Signal, load: readonly Sample[], options: JudgeOptions): Look[] {
   const points = pointsOf(load, signal);
@@ -180,7 +107,10 @@ function leakOf(
   };
 }
 
-/** Of several leaking byte signals the one that weighs most names the leak: 16 KB buffers, not their 200 B wrappers. */
+/**
+ * Of several leaking byte signals the one that weighs most names the leak: 16 KB buffers, not their
+ * 200 B wrappers.
+ */
 function heaviest(first: Finding, findings: readonly Finding[]): Finding {
   const cause = findings.find(
     ({ signal, state }) => state === 'leaks' && (signal === 'descriptors' || signal === 'contexts'),
@@ -241,64 +171,4 @@ function missing(load: readonly Sample[]): number {
   const done = load.at(-1)?.requests ?? 0;
   const perCheckpoint = load.length > 1 ? done / (load.length - 1) : 200;
   return Math.round((LOOK_SIZES[1] - load.length) * perCheckpoint);
-}
-
-/** Idle growth below this, per second, is what V8 and timers of Node do by themselves. */
-const REST_FLOORS: Floors = { slope: 2048, growth: 96 * 1024 };
-const REST_COUNT_FLOORS: Floors = { slope: 0.5, growth: 5 };
-
-/** Rest checkpoints are few and dear (a second each), and forced collections make them quiet. */
-const REST_LEAST_POINTS = 8;
-
-/** Growth without any request: per second. Null when there is none, or nothing was measured. */
-function judgeRest(
-  samples: readonly Sample[],
-  options: JudgeOptions,
-): { signal: Signal; rate: Rate } | null {
-  const rest = samples.filter((sample) => sample.phase === 'rest');
-  if (rest.length < REST_LEAST_POINTS) return null;
-  for (const signal of SIGNALS) {
-    // What is left over of RSS drifts by itself when idle; only an exact walk may speak.
-    if (signal === 'native' && !hasExactNative(samples)) continue;
-    const counted = floorsOf(signal, samples, options.thorough).slope < 1;
-    const points = rest.flatMap((sample) => {
-      const y = valueOf(sample, signal);
-      return y === null ? [] : [{ x: sample.atMs / 1000, y }];
-    });
-    const look = takeLook(points, counted ? REST_COUNT_FLOORS : REST_FLOORS, 1);
-    if (look?.class === 'linear') return { signal, rate: rateOf(look.line, 'second') };
-  }
-  return null;
-}
-
-/** Growth under load that idle growth explains by itself is no growth per request. */
-function explainsLoad(
-  idle: { signal: Signal; rate: Rate },
-  samples: readonly Sample[],
-  findings: readonly Finding[],
-): boolean {
-  const finding = findings.find(({ signal }) => signal === idle.signal);
-  const look = finding?.looks.at(-1);
-  if (finding?.state !== 'leaks' || look === undefined) return true;
-  const load = samples.filter((sample) => sample.phase === 'load');
-  const seconds = ((load.at(-1)?.atMs ?? 0) - (load[0]?.atMs ?? 0)) / 1000;
-  const requests = (load.at(-1)?.requests ?? 0) - (load[0]?.requests ?? 0);
-  return idle.rate.slope * seconds >= 0.5 * look.line.slope * requests;
-}
-
-/** So much growth in one warm-up is beyond any JIT or pool: the app died of it. */
-const DEATH_FLOORS: Floors = { slope: 1024, growth: 16 * 1024 * 1024 };
-
-function judgeDeath(all: readonly Sample[]): Verdict {
-  const samples = all.filter(({ phase }) => phase === 'warm-up' || phase === 'load');
-  for (const signal of ['heap', 'external', 'native', 'descriptors'] as const) {
-    const floors = signal === 'descriptors' ? FLOORS.descriptors : DEATH_FLOORS;
-    const look = takeLook(pointsOf(samples, signal), floors, 1);
-    if (look !== null && look.growth >= floors.growth && look.line.low > floors.slope) {
-      const finding: Finding = { signal, looks: [look], visible: look.visible, state: 'leaks' };
-      const rate = rateOf(look.line, 'request');
-      return { ...OPEN, kind: 'leak', signal, rate, findings: [finding] };
-    }
-  }
-  return { ...OPEN, because: 'the app died before enough was measured' };
 }

@@ -25,7 +25,8 @@ export function formatNumber(value: number, digits: number): string {
   const [whole = '0', fraction] = Math.abs(value).toFixed(digits).split('.');
   const grouped = whole.replaceAll(/\B(?=(\d{3})+$)/g, '\u2009');
   const zero = Number(whole) === 0 && Number(fraction ?? 0) === 0;
-  return `${value < 0 && !zero ? '-' : ''}${grouped}${fraction === undefined ? '' : `.${fraction}`}`;
+  const sign = value < 0 && !zero ? '-' : '';
+  return sign + grouped + (fraction === undefined ? '' : `.${fraction}`);
 }
 
 // --- internal ---
