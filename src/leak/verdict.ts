@@ -77,9 +77,10 @@ function stateOf(
 ): Finding['state'] {
   const previous = looks.at(-2);
   if (last.class === 'linear') {
-    const kept = previous?.class === 'linear' && keepsSlope(previous, last, floor);
+    const keeps = previous !== undefined && keepsSlope(previous, last, floor / 2);
+    const kept = keeps && previous.class === 'linear';
     // At the very end there is no third look to wait for: a narrow interval must do.
-    const isNarrow = options.final && looks.length >= 2 && last.low > 2 * (last.high - last.low);
+    const isNarrow = options.final && keeps && last.low > 2 * (last.high - last.low);
     return kept || isNarrow || options.died ? 'leaks' : 'unsure';
   }
   return last.class;

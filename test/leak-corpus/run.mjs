@@ -38,6 +38,7 @@ async function main() {
       node: { type: 'string', default: process.execPath },
       repeat: { type: 'string', default: '1' },
       duration: { type: 'string', default: '45s' },
+      rest: { type: 'string', default: '5s' },
       out: { type: 'string' },
       write: { type: 'string' },
     },
@@ -52,7 +53,7 @@ async function main() {
     for (const entry of entries) {
       const result = await runApp(entry, {
         node: values.node,
-        flags: ['--duration', values.duration],
+        flags: ['--duration', values.duration, '--rest', values.rest],
       });
       results.push(result);
       if (values.out !== undefined) appendFileSync(values.out, `${JSON.stringify(result)}\n`);
