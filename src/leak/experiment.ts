@@ -2,6 +2,7 @@
  * The experiment on one app: warm-up, looks that double until the verdict is certain or the time is
  * up, rest, identical URLs, and the search for the culprit.
  */
+import { freemem } from 'node:os';
 import { findCulprit } from './culprit.ts';
 import type { Culprit } from './culprit.ts';
 import { openLane } from './lane.ts';
@@ -106,7 +107,7 @@ async function runPhases(
     await warmUp(lane, plan);
     profile = await startProfile(lane.target);
     await load(lane, plan, options);
-    if (isNearDeath(lane.samples.at(-1))) return { profile, broken: true };
+    if (isNearDeath(lane.samples)) return { profile, broken: true };
     await rest(lane, plan, options);
     await compareIdentical(lane, plan, options);
     return { profile, broken: false };
@@ -177,7 +178,7 @@ async function warmUp(lane: Lane, plan: Plan): Promise<void> {
   const end = plan.left() * (1 - WARM_UP_SHARE);
   do {
     plan.tell('warm-up');
-    if ((await lane.warmUp()) || isNearDeath(lane.samples.at(-1))) return;
+    if ((await lane.warmUp()) || isNearDeath(lane.samples)) return;
   } while (!plan.over() && plan.left() > end);
 }
 
@@ -195,7 +196,7 @@ async function startProfile(target: Target): Promise<ProfileNode | null> {
 async function load(lane: Lane, plan: Plan, options: ExperimentOptions): Promise<void> {
   let count = 0;
   let verdict: Verdict | undefined;
-  while (!plan.over() && !isNearDeath(lane.samples.at(-1))) {
+  while (!plan.over() && !isNearDeath(lane.samples)) {
     await lane.step('load');
     count += 1;
     const look = LOOK_SIZES.find((size) => size === count);
@@ -211,12 +212,19 @@ async function load(lane: Lane, plan: Plan, options: ExperimentOptions): Promise
 /** Past it, a leak is beyond doubt, and the search for it needs the app alive. */
 const BRAKE_SHARE = 0.6;
 
-/** So fast a leak shall not kill the app before it is named. */
-function isNearDeath(sample: Sample | undefined): boolean {
-  if (sample === undefined) return false;
-  const { descriptors, descriptorLimit, heapUsedBytes, heapLimitBytes } = sample;
-  const fds = descriptors !== null && descriptorLimit !== null && descriptors / descriptorLimit;
-  return heapUsedBytes / heapLimitBytes > BRAKE_SHARE || (fds !== false && fds > BRAKE_SHARE);
+/** Growth of the whole process that no warm-up explains; more would only load the machine. */
+const BRAKE_BYTES = 2 ** 30;
+
+/** So fast a leak shall kill neither the app before it is named, nor the machine. */
+function isNearDeath(samples: readonly Sample[]): boolean {
+  const [first, last] = [samples[0], samples.at(-1)];
+  if (first === undefined || last === undefined) return false;
+  const { descriptors, descriptorLimit, heapUsedBytes, heapLimitBytes } = last;
+  const share = descriptors === null ? 0 : descriptors / (descriptorLimit ?? Infinity);
+  const grown = last.rssBytes - first.rssBytes;
+  // Half of what is free belongs to the others on this machine.
+  const room = Math.min(BRAKE_BYTES, (freemem() + grown) / 2);
+  return heapUsedBytes / heapLimitBytes > BRAKE_SHARE || share > BRAKE_SHARE || grown > room;
 }
 
 /** The live slope is fresh enough, and judging all is not free. */

@@ -34,6 +34,8 @@ export interface HeapGraph {
   readonly locations: ReadonlyMap<number, SourceLocation>;
   /** Text by string index, cut at 200 characters. */
   text(index: number): string;
+  /** About how long that text is, without reading it. */
+  textLength(index: number): number;
   close(): void;
 }
 

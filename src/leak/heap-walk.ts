@@ -101,6 +101,13 @@ function edgeLevels(graph: HeapGraph): (node: number, edge: number, to: number) 
   };
 }
 
+/**
+ * No name that matters has a length between these. The entries of a Map do: `12345`, each a string
+ * of its own, and reading them all took longer than the whole walk.
+ */
+const NUMBER_MIN = 5;
+const NUMBER_MAX = 9;
+
 const PLAIN_NAME = 0;
 const ENGINE_NAME = -1;
 
@@ -108,6 +115,8 @@ const ENGINE_NAME = -1;
 function internalNames(graph: HeapGraph): (name: number) => number {
   const known = new Map<number, number>();
   return (name) => {
+    const length = graph.textLength(name);
+    if (length >= NUMBER_MIN && length <= NUMBER_MAX) return PLAIN_NAME;
     const cached = known.get(name);
     if (cached !== undefined) return cached;
     const text = graph.text(name);

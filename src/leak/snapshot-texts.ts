@@ -21,7 +21,14 @@ export function openTexts(path: string, offsets: readonly Float64Array[], fileBy
     known.set(index, found);
     return found;
   };
-  return { text, close: () => closeSync(fd) };
+  const offsetOf = (index: number): number =>
+    offsets[Math.floor(index / chunk)]?.[index % chunk] ?? 0;
+  // Between two strings stand a quote, a comma, a line feed and a quote.
+  const textLength = (index: number): number => {
+    const next = offsetOf(index + 1);
+    return next === 0 ? STRING_LIMIT : next - offsetOf(index) - 4;
+  };
+  return { text, textLength, close: () => closeSync(fd) };
 }
 
 // --- internal ---
