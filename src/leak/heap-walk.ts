@@ -48,9 +48,9 @@ export function walkHeap(graph: HeapGraph): HeapWalk {
 
 // --- internal ---
 
-const LEVEL = { user: 0, engine: 1, roots: 2, gcRoots: 3, weakTable: 4, never: 9 } as const;
+const LEVEL = { user: 0, engine: 1, roots: 2, gcRoots: 3, last: 4, never: 9 } as const;
 
-const LAST_LEVEL = LEVEL.weakTable;
+const LAST_LEVEL = LEVEL.last;
 
 /** `7 / part of key (Object @1) -> value (Object @3) pair in WeakMap (table @5)`, in V8's words. */
 const EPHEMERON = / pair in WeakMap \(table @(\d+)\)/;
@@ -93,8 +93,9 @@ function edgeLevels(graph: HeapGraph): (node: number, edge: number, to: number) 
     if (type === internal) {
       const known = table(edgeName[edge] as number);
       if (known === ENGINE_NAME) return LEVEL.engine;
+      if (known === STACK_NAME) return LEVEL.last;
       // The table holds its values only as long as their keys live: the key is the true holder.
-      if (known !== PLAIN_NAME && known === nodeId[node]) return LEVEL.weakTable;
+      if (known !== PLAIN_NAME && known === nodeId[node]) return LEVEL.last;
     }
     if (type === hidden || engineNode[nodeType[to] as number] === true) return LEVEL.engine;
     return LEVEL.user;
@@ -111,6 +112,9 @@ const NUMBER_MAX = 9;
 const PLAIN_NAME = 0;
 const ENGINE_NAME = -1;
 
+/** Constants of optimized code that happens to run: it would hide the variable they stand for. */
+const STACK_NAME = -2;
+
 /** For a name: plain, the engine's, or the id of the WeakMap table that it speaks of. */
 function internalNames(graph: HeapGraph): (name: number) => number {
   const known = new Map<number, number>();
@@ -120,10 +124,15 @@ function internalNames(graph: HeapGraph): (name: number) => number {
     const cached = known.get(name);
     if (cached !== undefined) return cached;
     const text = graph.text(name);
-    const pair = EPHEMERON.exec(text);
-    const found =
-      pair === null ? (ENGINE_EDGES.has(text) ? ENGINE_NAME : PLAIN_NAME) : Number(pair[1]);
+    const found = meaningOf(text);
     known.set(name, found);
     return found;
   };
+}
+
+function meaningOf(text: string): number {
+  if (ENGINE_EDGES.has(text)) return ENGINE_NAME;
+  if (text.endsWith('deoptimization literal')) return STACK_NAME;
+  const pair = EPHEMERON.exec(text);
+  return pair === null ? PLAIN_NAME : Number(pair[1]);
 }
