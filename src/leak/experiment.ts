@@ -71,9 +71,11 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
     const isWanted = options.name && verdict.kind === 'leak' && !options.signal.aborted;
     if (!isWanted) return { ...outcome, culprit: null };
     plan.tell('search for the code');
-    const culprit = died
-      ? await searchAnew(verdict, options)
-      : await findCulprit(lane, verdict, profile, options);
+    const isSwollen = (lane.samples.at(-1)?.heapUsedBytes ?? 0) > SWOLLEN_BYTES;
+    const culprit =
+      died || isSwollen
+        ? await searchAnew(verdict, options)
+        : await findCulprit(lane, verdict, profile, options);
     return { ...outcome, culprit, elapsedMs: performance.now() - startedAt };
   } finally {
     await target.stop();
@@ -137,6 +139,9 @@ async function searchAnew(verdict: Verdict, options: ExperimentOptions): Promise
     await target.stop();
   }
 }
+
+/** Three snapshots of a heap above it take minutes; those of a fresh process take seconds. */
+const SWOLLEN_BYTES = 64 * 2 ** 20;
 
 /** Below the rate at which the search takes its small steps. */
 const SEARCH_RATE = 30;

@@ -45,19 +45,25 @@ export function explainsLoad(
   return idle.rate.slope * seconds >= 0.5 * look.line.slope * requests;
 }
 
-/** The verdict on an app that ended before the first look: only enormous growth counts. */
-export function judgeDeath(all: readonly Sample[]): Verdict {
+/**
+ * The verdict on an app that ended, or was too slow, before the first look: only enormous growth
+ * counts.
+ */
+export function judgeDeath(all: readonly Sample[], died: boolean): Verdict {
   const samples = all.filter(({ phase }) => phase === 'warm-up' || phase === 'load');
-  for (const signal of ['heap', 'external', 'native', 'descriptors'] as const) {
-    const floors = signal === 'descriptors' ? FLOORS.descriptors : DEATH_FLOORS;
+  for (const signal of FATAL) {
+    const floors = isCounted(signal) ? FLOORS[signal] : DEATH_FLOORS;
     const look = takeLook(pointsOf(samples, signal), floors, 1);
-    if (look !== null && look.growth >= floors.growth && look.line.low > floors.slope) {
+    const grew = look !== null && look.growth >= floors.growth && look.line.low > floors.slope;
+    // One that still lives may only have a lot to warm up: then the line has to be straight.
+    if (grew && (died || look.class === 'linear')) {
       const finding: Finding = { signal, looks: [look], visible: look.visible, state: 'leaks' };
       const rate = rateOf(look.line, 'request');
       return { ...OPEN, kind: 'leak', signal, rate, findings: [finding] };
     }
   }
-  return { ...OPEN, because: 'the app died before enough was measured' };
+  const because = died ? 'the app died before enough was measured' : 'too few checkpoints';
+  return { ...OPEN, because };
 }
 
 // --- internal ---
@@ -69,6 +75,11 @@ const REST_COUNT_FLOORS: Floors = { slope: 0.5, growth: 5 };
 
 /** Rest checkpoints are few and dear (a second each), and forced collections make them quiet. */
 const REST_LEAST_POINTS = 8;
+
+const FATAL = ['descriptors', 'contexts', 'heap', 'external', 'native'] as const;
+
+const isCounted = (signal: (typeof FATAL)[number]): signal is 'descriptors' | 'contexts' =>
+  signal === 'descriptors' || signal === 'contexts';
 
 /** So much growth in one warm-up is beyond any JIT or pool: the app died of it. */
 const DEATH_FLOORS: Floors = { slope: 1024, growth: 16 * 1024 * 1024 };

@@ -21,7 +21,9 @@ const KEPT_SHARE = 0.7;
 
 export function judge(samples: readonly Sample[], options: JudgeOptions): Verdict {
   const load = samples.filter((sample) => sample.phase === 'load');
-  if (options.died && load.length < LEAST_POINTS) return judgeDeath(samples);
+  if ((options.died || options.final) && load.length < LEAST_POINTS) {
+    return judgeDeath(samples, options.died);
+  }
   const findings = SIGNALS.map((signal) => examine(signal, load, options));
   const idle = judgeRest(samples, options);
   if (idle !== null && explainsLoad(idle, samples, findings)) {
@@ -32,7 +34,7 @@ export function judge(samples: readonly Sample[], options: JudgeOptions): Verdic
   const open = findings.find(
     (finding) => finding.state === 'slowing' || finding.state === 'unsure',
   );
-  const short = load.length < LOOK_SIZES[1];
+  const short = load.length < (options.final ? 2 * LEAST_POINTS : LOOK_SIZES[1]);
   if (open !== undefined) return { ...undecided(open, load), findings };
   if (short) return { ...OPEN, findings, moreRequests: missing(load), because: 'too few requests' };
   return { ...OPEN, ...nameCalm(samples, findings), findings };
