@@ -9,6 +9,7 @@ import { SETTINGS } from '../dist/config/settings.js';
 import { SIGNALS } from '../dist/config/signals.js';
 import { describeValue, formatValue } from '../dist/config/values.js';
 import { ERRORS, EXIT } from '../dist/errors.js';
+import { METRICS } from '../dist/metrics/catalog.js';
 
 const FOLDER = new URL('../docs/reference/', import.meta.url);
 
@@ -17,6 +18,7 @@ const pages = {
   'errors.md': errorsPage(),
   'exit-codes.md': exitCodesPage(),
   'signals.md': signalsPage(),
+  'metrics.md': metricsPage(),
 };
 
 mkdirSync(FOLDER, { recursive: true });
@@ -140,6 +142,26 @@ function signalsPage() {
     'Signals',
     'What the process of `cofferdam serve` does with them. Workers need not be sent any.',
     table(['Signal', 'What it does', 'The same as'], lines),
+  );
+}
+
+function metricsPage() {
+  const lines = METRICS.map(({ name, type, labels, help }) => [
+    `\`${name}\``,
+    type,
+    labels.map((label) => `\`${label}\``).join(' '),
+    help,
+  ]);
+  return page(
+    'Metrics',
+    `\`/metrics\` on the ops listener (\`--ops\`, by default \`127.0.0.1:9477\`) tells them as Prometheus or
+OpenMetrics text, whichever the scraper asks for. All series exist from the start; they are answered from memory and never wait
+for a worker. Labels are bounded: \`pool\` is \`app\`, or \`health\` for the workers reserved for health checks; \`slot\` is the stable place of
+a worker, 1 to the number of workers; \`reason\` and \`state\` are closed sets; \`code\` is the class of the answer (\`2xx\`) or \`aborted\`.
+
+Counters of requests come from the workers' reports, one each second and a last one when they leave, so they survive every recycle; a worker that
+crashes takes at most its last second along.`,
+    table(['Metric', 'Type', 'Labels', 'What it tells'], lines),
   );
 }
 

@@ -6,11 +6,18 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildPage } from './page.mjs';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Programs that the tests drive, by the Debian package that has them. */
-const TOOLS = { wrk: 'wrk', nginx: 'nginx', h2load: 'nghttp2-client' };
+const TOOLS = {
+  wrk: 'wrk',
+  nginx: 'nginx',
+  h2load: 'nghttp2-client',
+  promtool: 'prometheus',
+  chromium: 'chromium',
+};
 
 /** Installs the npm packages of a folder of ours unless they are there and newer than the lock. */
 export async function installPackages(folder) {
@@ -28,6 +35,7 @@ export async function installPackages(folder) {
 export async function build() {
   rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
   await runBin('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
+  buildPage();
 }
 
 /** Installs missing test tools where that can be done without asking; returns those still missing. */

@@ -84,6 +84,11 @@ export const ERRORS = {
     hint: 'Stop that process, or choose another port with --port.',
     exitCode: EXIT.appDoesNotBoot,
   },
+  COF_OPS_ADDRESS: {
+    meaning: 'The ops listener cannot listen on the address that was asked for.',
+    hint: 'Give another one with --ops, or `--ops off`.',
+    exitCode: EXIT.usage,
+  },
   COF_NOT_RUNNING: {
     meaning: 'No running Cofferdam answers on the control socket.',
     hint: 'Start one with `cofferdam serve`, or name it with --name.',

@@ -40,6 +40,8 @@ export interface WorkerBrief {
   readonly warmupPath: string | null;
   /** Whether idle keep-alive connections may be handed to a sibling. */
   readonly handover: boolean;
+  /** False for a worker that is kept for health checks: it listens only for show. */
+  readonly accept?: boolean;
   /** Milliseconds the worker may go on finishing requests when its supervisor dies. */
   readonly orphanGraceMs: number;
 }
@@ -58,6 +60,30 @@ export interface WorkerReport {
   readonly heapUsedBytes: number;
   /** Share of the last interval in which the event loop was busy, 0..1. */
   readonly eventLoopUtilization: number;
+}
+
+/** How an answer ended: its status class, or its client was gone before. */
+export const ANSWER_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
+
+/** Upper ends of the duration buckets, milliseconds: those that OpenTelemetry advises for HTTP. */
+export const DURATION_BOUNDS_MS = [
+  5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000,
+] as const;
+
+/** What only metrics want to know of a worker. All but the gauges count from its birth. */
+export interface WorkerMeasures {
+  /** In the order of {@link ANSWER_CLASSES}. */
+  readonly answers: readonly number[];
+  /** One count per bound of {@link DURATION_BOUNDS_MS} and one for the rest; none are aborted. */
+  readonly durations: readonly number[];
+  readonly durationSumMs: number;
+  /** Collections of the young generation, and all others. */
+  readonly minorGcMs: number;
+  readonly majorGcMs: number;
+  /** Gauge: memory outside the V8 heap that belongs to its objects. */
+  readonly externalBytes: number;
+  /** Gauge: the longest time since the last report in which the event loop did not turn. */
+  readonly eventLoopLagMs: number;
 }
 
 /** What was done with the connections of a worker that was drained. */
@@ -92,7 +118,11 @@ export type WorkerMessage =
     }
   /** The warm-up request was answered; `status` is null when it failed. */
   | { readonly type: 'warm'; readonly status: number | null; readonly message: string }
-  | { readonly type: 'report'; readonly report: WorkerReport }
+  | {
+      readonly type: 'report';
+      readonly report: WorkerReport;
+      readonly measures: WorkerMeasures;
+    }
   /**
    * One idle connection, whose raw handle comes along, for a sibling that listens on `key`. `fresh`
    * (no request ever came on it) goes into the `adopt` that passes it on.
@@ -105,6 +135,16 @@ export type WorkerMessage =
     }
   /** The sibling took the connection over; the supervisor may close its copy. */
   | { readonly type: 'adopted'; readonly id: number; readonly ok: boolean }
+  /** What the app answered to an `ask`; `status` is null when it did not. */
+  | {
+      readonly type: 'answer';
+      readonly id: number;
+      readonly status: number | null;
+      /** `content-type` of the answer; empty when there was none. */
+      readonly kind: string;
+      /** The beginning of the body, or why there was no answer. */
+      readonly body: string;
+    }
   /** Nothing is left: the worker may be ended. */
   | { readonly type: 'drained'; readonly result: DrainResult };
 
@@ -114,19 +154,23 @@ export type SupervisorMessage =
       readonly type: 'drain';
       readonly deadlineMs: number;
       readonly longDeadlineMs: number;
-      /** False when no sibling is there to take connections over, as when the whole pool stops. */
+      /** False when nobody will be there to take connections over: the whole pool stops. */
       readonly handover: boolean;
       /** The whole pool stops: an idle connection has nothing to wait for. */
       readonly final: boolean;
     }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
+  /** GET this path inside the worker, past its traffic; `answer` follows within `timeoutMs`. */
+  | { readonly type: 'ask'; readonly id: number; readonly path: string; readonly timeoutMs: number }
   /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */
   | {
       readonly type: 'adopt';
       readonly key: ListenKey;
       readonly id: number;
       readonly fresh: boolean;
+      /** Past `maxConnections`: nobody has room, and the client was let in once. */
+      readonly evenIfFull: boolean;
     };
 
 /** Where a server really listens. */

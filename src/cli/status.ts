@@ -1,4 +1,5 @@
 /** `cofferdam status`: a running instance at a glance. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseFlags } from '../config/flags.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
 import type { Status, WorkerStatus } from '../control/status.ts';
@@ -9,16 +10,31 @@ import { INSTANCE_SETTINGS } from './commands.ts';
 import { ANSWER_TIMEOUT_MS, ask, findInstance } from './control-client.ts';
 import { painterFor, type Paint } from './terminal.ts';
 
+/** As often as workers report. */
+const WATCH_MS = 1000;
+
+/** Cursor to the top left, and what follows is cleared: without the flicker of a cleared screen. */
+const HOME = '\u001B[H';
+const CLEAR_BELOW = '\u001B[J';
+const CLEAR_SCREEN = '\u001B[2J';
+
 export async function run(argv: readonly string[], context: CommandContext): Promise<number> {
-  const flags = parseFlags(argv, { settings: INSTANCE_SETTINGS, switches: ['json'] });
+  const switches = ['json', 'watch'];
+  const flags = parseFlags(argv, { settings: INSTANCE_SETTINGS, switches });
   const instance = await findInstance(flags, context);
+  const { stdout } = context;
+  const paint = painterFor(stdout, context.env);
   const timeoutMs = ANSWER_TIMEOUT_MS;
-  const { status } = await ask({ command: 'status' }, instance, { timeoutMs });
-  const text = flags.switches.has('json')
-    ? `${JSON.stringify(status)}\n`
-    : renderStatus(status, painterFor(context.stdout, context.env));
-  context.stdout.write(text);
-  return EXIT.ok;
+  const isJson = flags.switches.has('json');
+  const isScreen = flags.switches.has('watch') && stdout.isTTY === true && !isJson;
+  for (let round = 0; ; round += 1) {
+    const { status } = await ask({ command: 'status' }, instance, { timeoutMs });
+    const text = isJson ? `${JSON.stringify(status)}\n` : renderStatus(status, paint);
+    const top = round === 0 ? CLEAR_SCREEN + HOME : HOME;
+    stdout.write(isScreen ? top + text.replaceAll('\n', '\u001B[K\n') + CLEAR_BELOW : text);
+    if (!flags.switches.has('watch') || stdout.destroyed || stdout.errored) return EXIT.ok;
+    await sleep(WATCH_MS);
+  }
 }
 
 /** At most 80 columns for up to 999 slots; ends with a newline. */
@@ -31,6 +47,7 @@ export function renderStatus(status: Status, paint: Paint): string {
     `memory     ${formatBytes(treeBytes)} of ${formatBytes(budget.bytes)} (${percent}%, ` +
       `${budget.origin}), supervisor ${formatBytes(supervisorBytes)}`,
     `recycles   ${countRecycles(status)}`,
+    ...(status.ops === null ? [] : [`ops        ${status.ops}`]),
     `failures   ${status.crashes} crashes, ${status.bootFailures} boot failures`,
     '',
     ...renderWorkers(status.workers, paint),
@@ -48,28 +65,48 @@ function countRecycles({ recycles }: Status): string {
 function renderWorkers(workers: readonly WorkerStatus[], paint: Paint): readonly string[] {
   const [head = '', ...rows] = alignColumns(
     [
-      ['SLOT', 'GEN', 'PID', 'STATE', 'AGE', 'REQUESTS', 'BUSY', 'LONG', 'CONN', 'MEMORY'],
+      ['SLOT', 'STATE', 'PID', 'GEN', 'AGE', 'REQS', 'BUSY', 'MEMORY', 'GROWTH', 'NEXT'],
       ...workers.map((worker) => [
         String(worker.slot),
-        String(worker.generation),
+        worker.responsive ? worker.state : 'silent',
         String(worker.pid ?? '-'),
-        worker.state,
-        age(worker.ageMs),
-        String(worker.requests),
+        String(worker.generation),
+        briefly(worker.ageMs),
+        count(worker.requests),
         String(worker.inFlight),
-        String(worker.longLived),
-        String(worker.connections),
         memoryOf(worker),
+        growthOf(worker),
+        nextOf(worker),
       ]),
     ],
-    ['right', 'right', 'right', 'left', 'right', 'right', 'right', 'right', 'right', 'left'],
+    ['right', 'left', 'right', 'right', 'right', 'right', 'right', 'left', 'right', 'left'],
   );
   return [paint('dim', head), ...rows];
 }
 
+/** Four steps say as much as a person reads. */
+const BAR_CELLS = 4;
+
+/** `▰▰▱▱ 212MiB`: how much of its limit a worker has used up. */
 function memoryOf({ memoryBytes, limitBytes }: WorkerStatus): string {
-  const limit = limitBytes > 0 ? `/${formatBytes(limitBytes)}` : '';
-  return `${formatBytes(memoryBytes)}${limit}`;
+  const memory = formatBytes(memoryBytes);
+  if (limitBytes === 0) return memory;
+  const share = Math.min(1, memoryBytes / limitBytes);
+  const full = Math.round(share * BAR_CELLS);
+  return `${'▰'.repeat(full)}${'▱'.repeat(BAR_CELLS - full)} ${memory}`;
+}
+
+function growthOf({ slopeBytesPerSecond }: WorkerStatus): string {
+  // Below a kibibyte a second it is noise, and memory that comes back is no growth.
+  if (slopeBytesPerSecond < 1024) return '-';
+  return `${formatBytes(slopeBytesPerSecond)}/s`;
+}
+
+/** The reasons as they fit into a column; the long words are in --json and in the log. */
+const SHORT_REASONS = { max_requests: 'reqs', max_memory: 'memory', max_age: 'age' } as const;
+
+function nextOf({ next }: WorkerStatus): string {
+  return next === null ? '-' : `${SHORT_REASONS[next.reason]} ${briefly(next.inMs)}`;
 }
 
 /** Two units at most: nobody needs the seconds of a day. */
@@ -79,4 +116,15 @@ function age(milliseconds: number): string {
   const grain = unit === -1 ? 1000 : (steps[Math.min(unit + 1, steps.length - 1)] ?? 1000);
   const whole = Math.floor(milliseconds / grain) * grain;
   return whole === 0 ? '0s' : formatDuration(whole);
+}
+
+/** One unit: the columns of a table have to fit. */
+function briefly(milliseconds: number): string {
+  return /^\d+[a-z]+/.exec(age(milliseconds))?.[0] ?? '0s';
+}
+
+/** `12.3M`: from 100 000 on, nobody reads the last digits. */
+function count(number: number): string {
+  if (number < 100_000) return String(number);
+  return number < 1e6 ? `${Math.floor(number / 1000)}k` : `${(number / 1e6).toFixed(1)}M`;
 }

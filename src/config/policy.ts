@@ -21,6 +21,7 @@ export function policyOf(settings: Settings, cpus: number = availableParallelism
     drainTimeoutMs: settings.drainTimeoutMs,
     longDrainTimeoutMs: settings.longDrainTimeoutMs,
     killTimeoutMs: settings.killTimeoutMs,
+    shutdownDelayMs: settings.shutdownDelayMs,
     unresponsiveTimeoutMs: settings.unresponsiveTimeoutMs,
   };
 }

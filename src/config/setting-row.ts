@@ -33,6 +33,7 @@ export const GROUPS = [
   'Recycling',
   'Memory',
   'Deadlines',
+  'Operations',
   'Output',
 ] as const;
 

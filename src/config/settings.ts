@@ -3,12 +3,9 @@
  * of the configuration file, `--help` and docs/reference/settings.md are all made from it.
  */
 import { BARE_WORKER_BYTES } from './budget.ts';
+import { MINUTE_MS, SECOND_MS, TIMER_MAX_MS } from './durations.ts';
+import { OPS_SETTINGS } from './settings-ops.ts';
 import type { KindValues, SettingRow } from './setting-row.ts';
-
-const SECOND_MS = 1000;
-const MINUTE_MS = 60 * SECOND_MS;
-/** Node's timers overflow (and fire at once) above 2^31-1 ms, which is 24.8 days. */
-const TIMER_MAX_MS = 24 * 24 * 60 * MINUTE_MS;
 
 const WAIT_LIMITS = { min: 100, max: TIMER_MAX_MS, reason: 'below 100ms nothing could finish' };
 const SIZE_LIMITS = {
@@ -122,7 +119,7 @@ export const SETTINGS = [
     pattern: { form: /^\/\S*$/, words: 'a path that starts with /' },
     group: 'Workers',
     sentence: 'Path that a new worker has to answer, inside itself, before it gets traffic.',
-    elsewhere: ['health-path', 'wait-ready'],
+    elsewhere: ['wait-ready'],
   },
   {
     key: 'handover',
@@ -253,6 +250,7 @@ export const SETTINGS = [
     sentence: 'Replace a worker whose event loop has been blocked for so long.',
     elsewhere: ['timeout', 'worker-timeout'],
   },
+  ...OPS_SETTINGS,
   {
     key: 'log',
     kind: 'enum',

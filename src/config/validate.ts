@@ -1,6 +1,7 @@
 /** Checks that no row of the table can make alone: settings against each other. */
 import { CofferdamError } from '../errors.ts';
 import { BARE_WORKER_BYTES, explainLeastBudget, leastBudgetBytes } from './budget.ts';
+import { parseOpsAddress } from './ops-address.ts';
 import type { Settings } from './settings.ts';
 import { formatBytes, formatBytesExactly, formatShare } from './units.ts';
 
@@ -8,6 +9,7 @@ import { formatBytes, formatBytesExactly, formatShare } from './units.ts';
  * Throws COF_LIMIT_TOO_LOW when the budget could never hold; `auto` is checked when it is known.
  */
 export function validateSettings(settings: Settings): void {
+  validateOps(settings);
   const { memoryBudgetBytes, workers, surge } = settings;
   if (memoryBudgetBytes === 'auto' || workers === 'auto') return;
   checkBudget(memoryBudgetBytes, { workers: workers.min, surge });
@@ -44,4 +46,37 @@ export function adviseOn(settings: Settings): readonly string[] {
     notes.push('long-drain-timeout is shorter than drain-timeout');
   }
   return notes;
+}
+
+// --- internal ---
+
+/** What the ops listener answers itself cannot be the app's health path. */
+const OPS_PATHS: readonly string[] = ['/', '/livez', '/readyz', '/startupz', '/metrics', '/status'];
+
+function validateOps(settings: Settings): void {
+  const { ops, healthPath, saturationHigh, saturationLow, readyMin, workers } = settings;
+  if (parseOpsPort(ops) > PORT_MAX) {
+    throw new CofferdamError('COF_BAD_VALUE', `--ops: ${ops} has no such port`);
+  }
+  if (healthPath !== null && OPS_PATHS.includes(healthPath)) {
+    const message = `--health-path: ${healthPath} is answered by Cofferdam itself`;
+    throw new CofferdamError('COF_CONFLICT', message, { hint: 'Choose another path.' });
+  }
+  if (saturationHigh > 0 && saturationLow >= saturationHigh) {
+    throw new CofferdamError(
+      'COF_CONFLICT',
+      `--saturation-low (${formatShare(saturationLow)}) must be below ` +
+        `--saturation-high (${formatShare(saturationHigh)})`,
+    );
+  }
+  if (workers !== 'auto' && readyMin > workers.max) {
+    const message = `--ready-min ${readyMin} can never be met by ${workers.max} workers`;
+    throw new CofferdamError('COF_CONFLICT', message);
+  }
+}
+
+const PORT_MAX = 65_535;
+
+function parseOpsPort(text: string): number {
+  return parseOpsAddress(text)?.port ?? 0;
 }

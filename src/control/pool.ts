@@ -5,7 +5,7 @@
 import { dispatch } from './news.ts';
 import { NO_FAILURES } from './restarts.ts';
 import { advanceRecycles, startRecycles } from './rollout.ts';
-import { beginStop, finishIfEmpty } from './shutdown.ts';
+import { askForStop, finishIfEmpty, stopWhenDue } from './shutdown.ts';
 import { fillSlots, retireExcess } from './slots.ts';
 import { beginTurn, changeSlot, createPoolState, tell, type PoolState, type Turn } from './turn.ts';
 import type { Effect, Policy, PoolEvent, PoolTotals, WorkerView } from './types.ts';
@@ -51,6 +51,7 @@ export function nextDeadline(state: PoolState): number | null {
     }
   }
   for (const slot of state.slots.values()) consider(slot.restarts.notBefore);
+  if (state.phase.type === 'leaving') consider(state.phase.stopAt);
   return next === Infinity ? null : next;
 }
 
@@ -89,7 +90,7 @@ function apply(turn: Turn, event: PoolEvent): void {
     case 'scale':
       return scale(turn, event.slots);
     case 'stop':
-      return beginStop(turn, event);
+      return askForStop(turn, event);
     case 'suspended':
       return shift(turn, event.gapMs);
     default:
@@ -100,6 +101,7 @@ function apply(turn: Turn, event: PoolEvent): void {
 function settle(turn: Turn): void {
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const before = turn.effects.length;
+    stopWhenDue(turn);
     reconcile(turn);
     // After reconcile, since an order may bring a deadline forward without any effect of its own.
     fireDeadlines(turn);
@@ -118,7 +120,8 @@ function fireDeadlines(turn: Turn): void {
 
 function reconcile(turn: Turn): void {
   const { type } = turn.pool.phase;
-  if (type === 'starting' || type === 'running') {
+  // One that leaves serves on with full strength: others still send it their requests.
+  if (type === 'starting' || type === 'running' || type === 'leaving') {
     retireExcess(turn);
     advanceRecycles(turn);
     fillSlots(turn);
@@ -146,7 +149,7 @@ function askForRecycle(turn: Turn, slot: number | null): void {
 
 function reload(turn: Turn, policy: Policy): void {
   const { pool } = turn;
-  if (pool.phase.type === 'stopping' || pool.phase.type === 'failed') return;
+  if (isEnding(pool.phase)) return;
   // A pool that was scaled by hand keeps its size unless the configuration itself changed it.
   const wanted = policy.workers === pool.policy.workers ? pool.size : policy.workers;
   pool.policy = policy;
@@ -159,9 +162,7 @@ function reload(turn: Turn, policy: Policy): void {
 
 function scale(turn: Turn, slots: number): void {
   const { pool } = turn;
-  if (!Number.isFinite(slots) || pool.phase.type === 'stopping' || pool.phase.type === 'failed') {
-    return;
-  }
+  if (!Number.isFinite(slots) || isEnding(pool.phase)) return;
   const { workersMin, workersMax } = pool.policy;
   // Without any worker nobody would discover or serve the sockets.
   const to = Math.max(1, workersMin, Math.min(workersMax, Math.trunc(slots)));
@@ -169,6 +170,11 @@ function scale(turn: Turn, slots: number): void {
   if (to === from) return;
   pool.size = to;
   tell(turn, { event: 'scaled', from, to });
+}
+
+/** What is about to end is not changed any more. */
+function isEnding({ type }: PoolState['phase']): boolean {
+  return type === 'leaving' || type === 'stopping' || type === 'failed';
 }
 
 function shift(turn: Turn, exactGapMs: number): void {

@@ -4,8 +4,37 @@ import { tell, type Turn } from './turn.ts';
 import type { Outcome, PoolEvent } from './types.ts';
 import { isSilent, type Worker } from './worker.ts';
 
-/** Begins the stop, or turns a graceful one into a stop now. */
-export function beginStop(turn: Turn, { mode }: Extract<PoolEvent, { type: 'stop' }>): void {
+/** Announces the stop or begins it, or turns a graceful one into a stop now. */
+export function askForStop(turn: Turn, { mode }: Extract<PoolEvent, { type: 'stop' }>): void {
+  const { pool, now } = turn;
+  const { shutdownDelayMs: delayMs } = pool.policy;
+  const { type } = pool.phase;
+  if (mode === 'graceful' && type === 'leaving') return;
+  // Before anything was ever ready nobody has to be told.
+  if (mode === 'now' || delayMs <= 0 || type !== 'running') return beginStop(turn, mode);
+  pool.phase = { type: 'leaving', stopAt: now + delayMs };
+  tell(turn, { event: 'leaving', delayMs });
+}
+
+/** Begins an announced stop when its time has come. */
+export function stopWhenDue(turn: Turn): void {
+  const { phase } = turn.pool;
+  if (phase.type === 'leaving' && phase.stopAt <= turn.now) beginStop(turn, 'graceful');
+}
+
+/** Says that the pool is empty, once it is. */
+export function finishIfEmpty(turn: Turn): void {
+  const { pool } = turn;
+  if (pool.workers.size > 0) return;
+  const outcome = outcomeOf(pool.phase);
+  if (outcome === null) return;
+  pool.phase = { type: 'finished' };
+  turn.effects.push({ type: 'finished', outcome });
+}
+
+// --- internal ---
+
+function beginStop(turn: Turn, mode: 'graceful' | 'now'): void {
   const { pool } = turn;
   const { phase } = pool;
   const again = phase.type === 'stopping' && (phase.mode === 'now' || mode === 'graceful');
@@ -22,18 +51,6 @@ export function beginStop(turn: Turn, { mode }: Extract<PoolEvent, { type: 'stop
     else endGracefully(turn, worker);
   }
 }
-
-/** Says that the pool is empty, once it is. */
-export function finishIfEmpty(turn: Turn): void {
-  const { pool } = turn;
-  if (pool.workers.size > 0) return;
-  const outcome = outcomeOf(pool.phase);
-  if (outcome === null) return;
-  pool.phase = { type: 'finished' };
-  turn.effects.push({ type: 'finished', outcome });
-}
-
-// --- internal ---
 
 function endGracefully(turn: Turn, worker: Worker): void {
   const { drainTimeoutMs: deadlineMs } = turn.pool.policy;

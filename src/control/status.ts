@@ -16,15 +16,30 @@ export interface WorkerStatus {
   /** The hard limit; 0 = none. */
   readonly limitBytes: number;
   readonly heapUsedBytes: number;
+  /** Share of the last report's interval in which the event loop was busy, 0..1. */
+  readonly eventLoopUtilization: number;
+  /** Growth over the last minute. */
+  readonly slopeBytesPerSecond: number;
+  /** False while a ready worker sends no reports. */
+  readonly responsive: boolean;
+  /** What it will be replaced for first, as things go now; null: nothing is in sight. */
+  readonly next: NextRecycle | null;
+}
+
+export interface NextRecycle {
+  readonly reason: Extract<RecycleReason, 'max_requests' | 'max_memory' | 'max_age'>;
+  readonly inMs: number;
 }
 
 export interface Status {
   readonly name: string;
   readonly pid: number;
   readonly uptimeMs: number;
-  readonly state: 'starting' | 'running' | 'reloading' | 'stopping';
+  readonly state: 'starting' | 'running' | 'reloading' | 'leaving' | 'stopping';
   /** As a person would type it: `http://0.0.0.0:3000`, `unix:/run/app.sock`. */
   readonly listen: readonly string[];
+  /** URL of the ops listener; null when it is off. */
+  readonly ops: string | null;
   readonly budget: { readonly bytes: number; readonly origin: string };
   /** Memory of supervisor and workers together. */
   readonly treeBytes: number;
@@ -40,6 +55,8 @@ export type ControlRequest =
   | { readonly command: 'status' }
   | { readonly command: 'events' }
   | { readonly command: 'reload' }
+  | { readonly command: 'probe'; readonly probe: string }
+  | { readonly command: 'scale'; readonly slots: number }
   | { readonly command: 'recycle'; readonly slot: number | null; readonly wait: boolean };
 
 export type ControlRefusal = {
@@ -61,5 +78,11 @@ export interface ControlReplies {
   readonly events: { readonly ok: true };
   /** `restart`: settings that changed but that a reload does not apply. */
   readonly reload: { readonly ok: true; readonly restart?: readonly string[] };
+  readonly probe: {
+    readonly ok: true;
+    readonly green: boolean;
+    readonly reasons: readonly { readonly code: string; readonly detail: string }[];
+  };
+  readonly scale: { readonly ok: true; readonly from: number; readonly to: number };
   readonly recycle: { readonly ok: true; readonly recycled: readonly Recycled[] };
 }

@@ -18,6 +18,8 @@ export type Phase =
   /** Slot 1 boots alone: it discovers the listening sockets. */
   | { readonly type: 'starting' }
   | { readonly type: 'running' }
+  /** Told to stop, serving on until then, so that load balancers can turn away first. */
+  | { readonly type: 'leaving'; readonly stopAt: number }
   /** The first boot failed; what is left of it is being ended. */
   | { readonly type: 'failed'; readonly detail: string }
   | {

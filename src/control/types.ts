@@ -56,6 +56,8 @@ export interface Policy {
   readonly longDrainTimeoutMs: number;
   /** Between TERM and KILL. */
   readonly killTimeoutMs: number;
+  /** A graceful stop is announced so long before the drain begins; 0 = it begins at once. */
+  readonly shutdownDelayMs: number;
   /** A ready worker without any report for so long is unresponsive; 0 = never. */
   readonly unresponsiveTimeoutMs: number;
 }
@@ -240,6 +242,8 @@ export type Told =
     }
   | { readonly event: 'suspended'; readonly gapMs: number }
   | { readonly event: 'scaled'; readonly from: number; readonly to: number }
+  /** A graceful stop was asked for: everything serves on until `delayMs` have passed. */
+  | { readonly event: 'leaving'; readonly delayMs: number }
   | { readonly event: 'stopping'; readonly mode: 'graceful' | 'now'; readonly workers: number }
   | { readonly event: 'all_ready'; readonly workers: number; readonly tookMs: number };
 
@@ -274,6 +278,11 @@ export interface WorkerView {
   readonly connections: number;
   readonly memoryBytes: number;
   readonly heapUsedBytes: number;
+  readonly eventLoopUtilization: number;
+  /** Memory when it became ready; null until it was sampled. */
+  readonly floorBytes: number | null;
+  /** Age at which this very worker is replaced; 0 = never. */
+  readonly ageLimitMs: number;
   /** Requests after which this very worker is replaced; 0 = never. */
   readonly requestLimit: number;
 }

@@ -138,6 +138,7 @@ export function ageOf(worker: Worker, now: number): number {
 
 export function viewOf(worker: Worker): WorkerView {
   const { id, slot, generation, epoch, pid, bornAt, readyAt, memoryBytes, requestLimit } = worker;
+  const { floorBytes, ageLimitMs } = worker;
   const { requests, inFlight, longLived, connections, heapUsedBytes } = worker.report;
   return {
     worker: id,
@@ -155,6 +156,9 @@ export function viewOf(worker: Worker): WorkerView {
     connections,
     memoryBytes,
     heapUsedBytes,
+    eventLoopUtilization: worker.report.eventLoopUtilization,
+    floorBytes,
+    ageLimitMs,
     requestLimit,
   };
 }

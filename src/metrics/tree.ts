@@ -23,11 +23,14 @@ export interface TreeMeter {
   read(pids: readonly number[]): TreeMemory | null;
   /** Reads the shared file pages anew; for a slow timer, and after each recycle if one likes. */
   refresh(pids: readonly number[]): Promise<void>;
+  /** Proportional memory of one process at the last refresh; 0 when it was not there yet. */
+  pssBytes(pid: number): number;
 }
 
 export function createTreeMeter({ root = '/' }: Root = {}): TreeMeter {
   let sharedFileBytes: number | null = null;
   let refreshing = false;
+  let pss = new Map<number, number>();
 
   function read(pids: readonly number[]): TreeMemory | null {
     let anonBytes = 0;
@@ -51,12 +54,19 @@ export function createTreeMeter({ root = '/' }: Root = {}): TreeMeter {
     refreshing = true;
     try {
       let sum = 0;
-      for (const pid of pids) sum += (await readSmapsRollup(pid, { root }))?.pssFileBytes ?? 0;
+      const found = new Map<number, number>();
+      for (const pid of pids) {
+        const rollup = await readSmapsRollup(pid, { root });
+        if (rollup === null) continue;
+        sum += rollup.pssFileBytes;
+        found.set(pid, rollup.pssBytes);
+      }
+      pss = found;
       if (sum > 0) sharedFileBytes = sum;
     } finally {
       refreshing = false;
     }
   }
 
-  return { read, refresh };
+  return { read, refresh, pssBytes: (pid) => pss.get(pid) ?? 0 };
 }

@@ -1,5 +1,9 @@
 /** Every decision is told once: the same event as a log line and on the control socket. */
+import type { Config } from '../config/load.ts';
+import { policyOf } from '../config/policy.ts';
+import { adviseOn } from '../config/validate.ts';
 import type { Told } from '../control/types.ts';
+import type { Budget } from '../metrics/budget.ts';
 import type { Level, Log } from './log.ts';
 
 const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
@@ -21,4 +25,21 @@ export function announce(told: Told, targets: AnnounceTargets): void {
   const { event, ...fields } = told;
   targets.log.write(LEVELS[event] ?? 'info', event, fields);
   targets.publish({ time: new Date().toISOString(), ...told });
+}
+
+export function announceStart(
+  { settings }: Config,
+  budget: Budget,
+  { log, version }: { readonly log: Log; readonly version: string },
+): void {
+  log.write('info', 'starting', {
+    version,
+    pid: process.pid,
+    app: settings.app,
+    workers: policyOf(settings).workers,
+    budgetBytes: budget.bytes,
+    budgetFrom: budget.origin,
+    name: settings.name,
+  });
+  for (const detail of adviseOn(settings)) log.write('warn', 'advice', { detail });
 }

@@ -2,12 +2,14 @@
 import { workersOf } from '../control/pool.ts';
 import type { Status } from '../control/status.ts';
 import { CofferdamError } from '../errors.ts';
+import { judge, PROBES, type ProbeFacts } from '../probes/probes.ts';
 import type { ControlHandler, Reply } from './control-socket.ts';
 import type { Loop } from './loop.ts';
 import type { Waiters } from './waiters.ts';
 
 export interface CommandsOptions {
   readonly loop: Loop;
+  facts(): ProbeFacts;
   readonly waiters: Waiters;
   /** Resolves to the settings that only a restart applies. */
   reload(): Promise<readonly string[]>;
@@ -21,6 +23,8 @@ export function createCommands(options: CommandsOptions): ControlHandler {
     status: () => ({ ok: true, status: options.status() }),
     events: () => ({ ok: true, follow: true }),
     recycle: (parameters) => recycle(parameters, options),
+    probe: ({ probe }) => probeNow(probe, options),
+    scale: ({ slots }) => scale(slots, options),
     async reload() {
       return { ok: true, restart: await options.reload() };
     },
@@ -38,6 +42,34 @@ export function createCommands(options: CommandsOptions): ControlHandler {
 }
 
 // --- internal ---
+
+function probeNow(asked: unknown, options: CommandsOptions): Reply {
+  const probe = PROBES.find((probe) => probe === asked);
+  if (probe === undefined) {
+    const message = `there is no probe ${JSON.stringify(asked)}; there are ${PROBES.join(', ')}`;
+    throw new CofferdamError('COF_USAGE', message);
+  }
+  const reasons = judge(probe, options.facts());
+  return { ok: true, green: reasons.length === 0, reasons };
+}
+
+/** Answers at once; the workers come and go when they may. */
+function scale(slots: unknown, { loop }: CommandsOptions): Reply {
+  const { workersMin, workersMax } = loop.state().policy;
+  const isAllowed = Number.isInteger(slots) && Number(slots) >= workersMin;
+  if (!isAllowed || Number(slots) > workersMax) {
+    const fixed = workersMin === workersMax;
+    throw new CofferdamError(
+      'COF_CONTROL_REFUSED',
+      fixed
+        ? `this pool has ${workersMin} workers, no more and no less: start it with --workers MIN..MAX`
+        : `this pool has ${workersMin} to ${workersMax} workers, not ${JSON.stringify(slots)}`,
+    );
+  }
+  const from = loop.state().size;
+  loop.enqueue({ type: 'scale', slots: Number(slots) });
+  return { ok: true, from, to: Number(slots) };
+}
 
 async function recycle(parameters: Parameters, options: CommandsOptions): Promise<Reply> {
   const slots = [...new Set(workersOf(options.loop.state()).map(({ slot }) => slot))];

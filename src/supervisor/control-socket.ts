@@ -24,8 +24,8 @@ export interface ControlSocket {
 const LINE_BYTES_MAX = 4096;
 /** A person and a few scripts; more is a client that loops. */
 const CLIENTS_MAX = 32;
-/** A client that does not read its events is dropped at this backlog. */
-const EVENT_BACKLOG_BYTES_MAX = 256 * 1024;
+/** A client that does not read what it asked for is dropped at this backlog. */
+const BACKLOG_BYTES_MAX = 256 * 1024;
 
 /**
  * Rejects with COF_ALREADY_RUNNING when another supervisor answers there; a stale file is
@@ -40,10 +40,7 @@ export async function openControlSocket(
   const clients = new Set<Socket>();
   const followers = new Set<Socket>();
   const server = createServer((socket) => {
-    if (clients.size >= CLIENTS_MAX) {
-      socket.destroy();
-      return;
-    }
+    if (clients.size >= CLIENTS_MAX) makeRoom(clients, followers);
     clients.add(socket);
     socket.on('close', () => {
       clients.delete(socket);
@@ -59,7 +56,7 @@ export async function openControlSocket(
       if (followers.size === 0) return;
       const line = `${JSON.stringify(event)}\n`;
       for (const socket of followers) {
-        if (socket.writableLength > EVENT_BACKLOG_BYTES_MAX) socket.destroy();
+        if (socket.writableLength > BACKLOG_BYTES_MAX) socket.destroy();
         else socket.write(line);
       }
     },
@@ -123,12 +120,24 @@ function readCommands(socket: Socket, handler: ControlHandler, follow: () => voi
   });
 }
 
+/** Whoever says nothing for longest goes; one that follows events may be silent for good. */
+function makeRoom(clients: Set<Socket>, followers: ReadonlySet<Socket>): void {
+  const all = [...clients];
+  const oldest = all.find((socket) => !followers.has(socket)) ?? all[0];
+  if (oldest === undefined) return;
+  // At once: its 'close' comes later than the next client may.
+  clients.delete(oldest);
+  oldest.destroy();
+}
+
 async function answer(
   socket: Socket,
   line: string,
   handler: ControlHandler,
   follow: () => void,
 ): Promise<void> {
+  if (socket.writableLength > BACKLOG_BYTES_MAX) socket.destroy();
+  if (socket.destroyed) return;
   const reply = await replyTo(line, handler);
   if (socket.destroyed) return;
   socket.write(`${JSON.stringify(reply)}\n`);

@@ -4,10 +4,13 @@
  */
 import type { Effect, PoolEvent, WorkerId } from '../control/types.ts';
 import type { ListenKey, SupervisorMessage, WorkerMessage } from '../protocol.ts';
+import type { Ledger } from '../metrics/ledger.ts';
+import { createAsks, type AppAnswer, type Asks } from './asks.ts';
+import { candidatesFor } from './candidates.ts';
 import { explainExit } from './explain.ts';
 import type { Listener, Listeners } from './listeners.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
-import { createRelay, type Candidate, type Relay } from './relay.ts';
+import { createRelay, type Relay } from './relay.ts';
 import {
   spawnWorker,
   type RawHandle,
@@ -26,6 +29,7 @@ export interface Launch {
 }
 
 export interface FleetOptions {
+  readonly ledger: Ledger;
   readonly listeners: Listeners;
   /** The launch of a configuration epoch. */
   launchOf(epoch: number): Launch;
@@ -51,6 +55,8 @@ export interface Fleet {
   /** Every live process. */
   pids(): readonly { readonly worker: WorkerId; readonly pid: number }[];
   readonly relay: Relay;
+  /** The app's answer to a GET inside one worker; rejects when it dies or does not answer. */
+  ask(worker: WorkerId, path: string, timeoutMs: number): Promise<AppAnswer>;
 }
 
 interface Member {
@@ -73,9 +79,6 @@ const NO_HANDOVER = {
   final: true,
 } as const;
 
-/** A report comes each second; a worker that missed two is not given other workers' connections. */
-const RESPONSIVE_MS = 2500;
-
 export function createFleet(options: FleetOptions): Fleet {
   const members = new Map<WorkerId, Member>();
   let stopping = false;
@@ -85,14 +88,18 @@ export function createFleet(options: FleetOptions): Fleet {
   });
   const send = (worker: WorkerId, message: SupervisorMessage): void =>
     members.get(worker)?.process.send(message);
+  const asks = createAsks();
   return {
     relay,
-    spawn: (effect) => spawnMember(effect, members, relay, options),
+    ask: (worker, path, timeoutMs) =>
+      asks.ask(worker, timeoutMs, (id) => send(worker, { type: 'ask', id, path, timeoutMs })),
+    spawn: (effect) => spawnMember(effect, members, { relay, asks, options }),
     drain(effect) {
       const member = members.get(effect.worker);
       if (member === undefined) return;
       member.phase = 'draining';
-      const handover = !stopping && [...members.values()].some(({ phase }) => phase === 'ready');
+      // Where nobody else serves at this moment (break first), connections wait for the next one.
+      const handover = !stopping;
       const { deadlineMs, longDeadlineMs } = effect;
       member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover, final: stopping });
     },
@@ -118,8 +125,7 @@ export function createFleet(options: FleetOptions): Fleet {
 function spawnMember(
   effect: SpawnEffect,
   members: Map<WorkerId, Member>,
-  relay: Relay,
-  options: FleetOptions,
+  { relay, asks, options }: Parts,
 ): void {
   const { worker, slot, generation, requestLimit } = effect;
   const launch = options.launchOf(effect.epoch);
@@ -147,7 +153,7 @@ function spawnMember(
       onMessage(message, handle) {
         const member = members.get(worker);
         if (member === undefined) handle?.close();
-        else receive({ worker, member, relay, options }, message, handle);
+        else receive({ worker, member, relay, asks, options }, message, handle);
       },
       onDisconnect() {
         const member = members.get(worker);
@@ -162,6 +168,8 @@ function spawnMember(
         members.delete(worker);
         readiness.cancel();
         relay.workerGone(worker);
+        asks.workerGone(worker);
+        options.ledger.gone(worker);
         if (member.process.pid !== undefined) options.onPid(member.process.pid, false);
         options.emit(exitedEvent(worker, member, exit, options));
       },
@@ -177,20 +185,25 @@ function spawnMember(
     reportedAt: options.now(),
     listenFailure: null,
   });
+  options.ledger.heard(worker, options.now());
   if (process_.pid === undefined) return;
   options.onPid(process_.pid, true);
   options.emit({ type: 'spawned', worker, pid: process_.pid });
 }
 
-interface Receiver {
-  readonly worker: WorkerId;
-  readonly member: Member;
+interface Parts {
   readonly relay: Relay;
+  readonly asks: Asks;
   readonly options: FleetOptions;
 }
 
+interface Receiver extends Parts {
+  readonly worker: WorkerId;
+  readonly member: Member;
+}
+
 function receive(to: Receiver, message: WorkerMessage, handle: RawHandle | undefined): void {
-  const { worker, member, relay, options } = to;
+  const { worker, member, relay, asks, options } = to;
   switch (message.type) {
     case 'hello':
       return;
@@ -212,6 +225,7 @@ function receive(to: Receiver, message: WorkerMessage, handle: RawHandle | undef
     case 'report':
       member.connections = message.report.connections;
       member.reportedAt = options.now();
+      options.ledger.report(worker, member.slot, message, member.reportedAt);
       options.emit({ type: 'report', worker, report: message.report });
       return;
     case 'connection':
@@ -220,7 +234,11 @@ function receive(to: Receiver, message: WorkerMessage, handle: RawHandle | undef
     case 'adopted':
       relay.adopted(worker, message.id, message.ok);
       return;
+    case 'answer':
+      asks.answered(worker, message);
+      return;
     case 'drained':
+      options.ledger.drained(worker, message.result);
       options.emit({ type: 'drained', worker, result: message.result });
       return;
   }
@@ -269,17 +287,4 @@ function exitedEvent(
     stderrLines: member.process.stderrTail.lines(),
   });
   return { type: 'exited', worker, code: exit.code, signal: exit.signal, detail };
-}
-
-function candidatesFor(
-  key: ListenKey,
-  members: ReadonlyMap<WorkerId, Member>,
-  { now, stopping }: { readonly now: number; readonly stopping: boolean },
-): Candidate[] {
-  return [...members].flatMap(([worker, { phase, heard, connections, reportedAt }]) => {
-    const draining = phase === 'draining';
-    // Otherwise a connection waits for the next worker rather than to go round among leaving ones.
-    if (!heard.has(key) || (phase !== 'ready' && !(draining && stopping))) return [];
-    return [{ worker, connections, draining, responsive: now - reportedAt < RESPONSIVE_MS }];
-  });
 }

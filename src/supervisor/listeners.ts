@@ -20,6 +20,8 @@ export interface Listeners {
   keep(listener: Omit<Listener, 'fd'>, handle: RawHandle): boolean;
   has(key: ListenKey): boolean;
   all(): readonly Listener[];
+  /** The TCP ports among them. */
+  ports(): ReadonlySet<number>;
   /** Closes every socket; removes the files of unix sockets, which nobody else would. */
   close(): void;
 }
@@ -36,6 +38,12 @@ export function createListeners(): Listeners {
       return true;
     },
     has: (key) => kept.has(key),
+    ports: () =>
+      new Set(
+        [...kept.values()].flatMap(({ listener: { address } }) =>
+          address.kind === 'tcp' ? [address.port] : [],
+        ),
+      ),
     all: () => [...kept.values()].map(({ listener }) => listener),
     close() {
       for (const { listener, handle } of kept.values()) {

@@ -8,6 +8,8 @@ import type { Effect, Policy, PoolEvent } from '../control/types.ts';
 export interface LoopOptions {
   readonly policy: Policy;
   perform(effect: Effect): void;
+  /** A turn is over: what the pool is like from `now` on. */
+  turned?(state: PoolState, now: number): void;
   /** Milliseconds on a clock that never goes back. */
   now(): number;
   random(): number;
@@ -16,6 +18,8 @@ export interface LoopOptions {
 export interface Loop {
   enqueue(event: PoolEvent): void;
   state(): PoolState;
+  /** When it turned last. */
+  turnedAt(): number;
   stop(): void;
 }
 
@@ -57,6 +61,7 @@ export function createLoop(options: LoopOptions): Loop {
     for (const event of events) take(event, newsAt);
     take({ type: 'tick' }, now);
     for (const effect of effects) options.perform(effect);
+    options.turned?.(state, now);
     arm();
   };
 
@@ -81,6 +86,7 @@ export function createLoop(options: LoopOptions): Loop {
       turnSoon();
     },
     state: () => state,
+    turnedAt: () => turnAt,
     stop() {
       stopped = true;
       clearTimeout(timer);

@@ -49,8 +49,10 @@ interface Parcel {
   readonly handle: RawHandle;
   /** Nothing ever came on it. */
   readonly fresh: boolean;
-  /** Workers that refused it: never asked again. */
+  /** Workers that refused it: not asked again while there are others. */
   readonly refused: Set<WorkerId>;
+  /** One that refused it was asked a second time. */
+  insisted: boolean;
   target: WorkerId | null;
 }
 
@@ -80,11 +82,17 @@ export function createRelay(port: RelayPort): Relay {
   };
 
   const dispatch = (parcel: Parcel): void => {
-    const target = choose(port.candidates(parcel.key), parcel, onTheWay);
+    const { key, id, fresh, handle, refused } = parcel;
+    const candidates = port.candidates(key);
+    const willing = candidates.filter(({ worker }) => !refused.has(worker));
+    // All are full, or do not listen there any more. A client that was let in once must not wait
+    // for ever: one of them takes it all the same, or it is closed.
+    const evenIfFull = willing.length === 0 && candidates.length > 0;
+    if (evenIfFull && parcel.insisted) return settle(parcel, 'lost');
+    parcel.insisted ||= evenIfFull;
+    const target = choose(evenIfFull ? candidates : willing, onTheWay);
     aim(parcel, target);
-    if (target === null) return;
-    const { key, id, fresh, handle } = parcel;
-    port.send(target, { type: 'adopt', key, id, fresh }, handle);
+    if (target !== null) port.send(target, { type: 'adopt', key, id, fresh, evenIfFull }, handle);
   };
 
   const redispatchOf = (wanted: WorkerId | null): void => {
@@ -94,7 +102,8 @@ export function createRelay(port: RelayPort): Relay {
   return {
     offer(key, handle, fresh) {
       lastId += 1;
-      const parcel = { id: lastId, key, handle, fresh, refused: new Set<WorkerId>(), target: null };
+      const refused = new Set<WorkerId>();
+      const parcel = { id: lastId, key, handle, fresh, refused, insisted: false, target: null };
       parcels.set(parcel.id, parcel);
       dispatch(parcel);
       const oldest = parcels.values().next().value;
@@ -124,13 +133,11 @@ export function createRelay(port: RelayPort): Relay {
 /** The least loaded worker of the best kind that there is. */
 function choose(
   candidates: readonly Candidate[],
-  parcel: Parcel,
   onTheWay: ReadonlyMap<WorkerId, number>,
 ): WorkerId | null {
   let best: { worker: WorkerId; load: number; rank: number } | null = null;
   for (const candidate of candidates) {
     const { worker } = candidate;
-    if (parcel.refused.has(worker)) continue;
     const rank = rankOf(candidate);
     const load = candidate.connections + (onTheWay.get(worker) ?? 0);
     const better = best === null || rank > best.rank || (rank === best.rank && load < best.load);

@@ -1,21 +1,27 @@
 /**
  * Reads the memory of every worker each second, from outside, so that a stuck worker is seen too.
  */
-import type { PoolEvent, WorkerId } from '../control/types.ts';
-import { readWorkerMemory } from '../metrics/process-memory.ts';
+import { readWorkerMemory, type WorkerMemory } from '../metrics/process-memory.ts';
 import { createTreeMeter, type TreeMemory } from '../metrics/tree.ts';
 
+/** A worker process, and who wants to know its memory. */
+export interface Sampled {
+  readonly pid: number;
+  readonly took: (memory: WorkerMemory) => void;
+}
+
 export interface SamplerOptions {
-  workers(): readonly { readonly worker: WorkerId; readonly pid: number }[];
-  emit(event: PoolEvent): void;
+  workers(): readonly Sampled[];
 }
 
 export interface Sampler {
   /** Reads one worker now, out of turn. */
-  sample(worker: WorkerId, pid: number): void;
+  sample(worker: Sampled): void;
   /** Memory of supervisor and workers at this moment; null where the kernel does not tell. */
   tree(): TreeMemory | null;
   supervisorBytes(): number | null;
+  /** Proportional memory of a worker, as old as the last look at the shared pages. */
+  pssBytes(pid: number): number;
   stop(): void;
 }
 
@@ -25,23 +31,30 @@ const SAMPLE_MS = 1000;
 /** File pages hardly change, and to count them costs milliseconds per process. */
 const SHARED_PAGES_MS = 30_000;
 
+/** By then a usual pool has booted. */
+const FIRST_LOOK_MS = 5000;
+
 export function startSampler(options: SamplerOptions): Sampler {
   const meter = createTreeMeter();
   const pids = (): number[] => [process.pid, ...options.workers().map(({ pid }) => pid)];
-  const sample = (worker: WorkerId, pid: number): void => {
+  const sample = ({ pid, took }: Sampled): void => {
     const memory = readWorkerMemory(pid);
-    if (memory !== null) options.emit({ type: 'sample', worker, memoryBytes: memory.anonBytes });
+    if (memory !== null) took(memory);
   };
   const round = setInterval(() => {
-    for (const { worker, pid } of options.workers()) sample(worker, pid);
+    for (const worker of options.workers()) sample(worker);
   }, SAMPLE_MS);
-  const refresh = setInterval(() => void meter.refresh(pids()), SHARED_PAGES_MS);
+  const look = (): void => void meter.refresh(pids());
+  const firstLook = setTimeout(look, FIRST_LOOK_MS);
+  const refresh = setInterval(look, SHARED_PAGES_MS);
   return {
     sample,
     tree: () => meter.read(pids()),
     supervisorBytes: () => readWorkerMemory(process.pid)?.anonBytes ?? null,
+    pssBytes: (pid) => meter.pssBytes(pid),
     stop() {
       clearInterval(round);
+      clearTimeout(firstLook);
       clearInterval(refresh);
     },
   };

@@ -2,8 +2,10 @@
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';
-import type { Status } from '../control/status.ts';
+import type { NextRecycle, Status, WorkerStatus } from '../control/status.ts';
+import type { WorkerView } from '../control/types.ts';
 import type { Budget } from '../metrics/budget.ts';
+import type { Ledger } from '../metrics/ledger.ts';
 import type { TreeMemory } from '../metrics/tree.ts';
 
 export interface StatusSources {
@@ -14,6 +16,8 @@ export interface StatusSources {
   readonly supervisorBytes: number | null;
   readonly urls: readonly string[];
   readonly pool: PoolState;
+  readonly ledger: Ledger;
+  readonly ops: string | null;
 }
 
 export function statusOf(sources: StatusSources): Status {
@@ -26,23 +30,11 @@ export function statusOf(sources: StatusSources): Status {
     uptimeMs: Math.round(now - sources.startedAt),
     state: stateOf(pool),
     listen: sources.urls,
+    ops: sources.ops,
     budget: { bytes: budget.bytes, origin: budget.origin },
     treeBytes: sources.tree?.totalBytes ?? 0,
     supervisorBytes: sources.supervisorBytes ?? 0,
-    workers: workersOf(pool).map((view) => ({
-      slot: view.slot,
-      generation: view.generation,
-      pid: view.pid,
-      state: view.state,
-      ageMs: Math.round(now - (view.readyAt ?? view.bornAt)),
-      requests: view.requests,
-      inFlight: view.inFlight,
-      longLived: view.longLived,
-      connections: view.connections,
-      memoryBytes: view.memoryBytes,
-      limitBytes: pool.policy.maxMemoryBytes,
-      heapUsedBytes: view.heapUsedBytes,
-    })),
+    workers: workersOf(pool).map((view) => workerOf(view, sources, now)),
     recycles,
     crashes,
     bootFailures,
@@ -54,7 +46,72 @@ export function statusOf(sources: StatusSources): Status {
 function stateOf(pool: PoolState): Status['state'] {
   const { type } = pool.phase;
   if (type === 'idle' || type === 'starting') return 'starting';
+  if (type === 'leaving') return 'leaving';
   if (type !== 'running') return 'stopping';
   const outdated = workersOf(pool).some(({ epoch }) => epoch < pool.epoch);
   return outdated ? 'reloading' : 'running';
+}
+
+function workerOf(view: WorkerView, { pool, ledger }: StatusSources, now: number): WorkerStatus {
+  const book = ledger.bookOf(view.worker);
+  const ageMs = Math.round(now - (view.readyAt ?? view.bornAt));
+  const slopeBytesPerSecond = Math.round(book?.slopeBytesPerSecond ?? 0);
+  const limitBytes = pool.policy.maxMemoryBytes;
+  const { slot, generation, pid, state, requests, inFlight, longLived, connections } = view;
+  const { memoryBytes, heapUsedBytes, eventLoopUtilization, responsive } = view;
+  return {
+    slot,
+    generation,
+    pid,
+    state,
+    ageMs,
+    requests,
+    inFlight,
+    longLived,
+    connections,
+    memoryBytes,
+    limitBytes,
+    heapUsedBytes,
+    eventLoopUtilization,
+    slopeBytesPerSecond,
+    responsive,
+    next:
+      state === 'ready'
+        ? nextOf(view, {
+            ageMs,
+            slopeBytesPerSecond,
+            requestsPerSecond: book?.requestsPerSecond ?? 0,
+            softLimitBytes: limitBytes * pool.policy.memorySoftShare,
+          })
+        : null,
+  };
+}
+
+interface Trend {
+  readonly ageMs: number;
+  readonly slopeBytesPerSecond: number;
+  readonly requestsPerSecond: number;
+  /** 0 = none. */
+  readonly softLimitBytes: number;
+}
+
+/** The limit that comes first if the worker goes on as it does; the soft one of memory counts. */
+function nextOf(view: WorkerView, trend: Trend): NextRecycle | null {
+  const { ageMs, slopeBytesPerSecond, requestsPerSecond, softLimitBytes } = trend;
+  const candidates: readonly NextRecycle[] = [
+    {
+      reason: 'max_requests',
+      inMs: msUntil(view.requestLimit, view.requests, requestsPerSecond),
+    },
+    { reason: 'max_memory', inMs: msUntil(softLimitBytes, view.memoryBytes, slopeBytesPerSecond) },
+    { reason: 'max_age', inMs: msUntil(view.ageLimitMs, ageMs, 1000) },
+  ];
+  const [first] = [...candidates].sort((a, b) => a.inMs - b.inMs);
+  return first === undefined || first.inMs === Infinity ? null : first;
+}
+
+/** Infinity when there is no limit, or when nothing moves towards it. */
+function msUntil(limit: number, value: number, perSecond: number): number {
+  if (limit === 0 || perSecond <= 0) return Infinity;
+  return Math.round((Math.max(0, limit - value) / perSecond) * 1000);
 }

@@ -1,28 +1,31 @@
 /**
- * The composition of a running Cofferdam: one pool of workers, its listening sockets, its guard,
- * the control socket and the signals. Everything that happens is enqueued; the loop carries it
- * out.
+ * The composition of a running Cofferdam: the pool of the app, its listening sockets, its guard,
+ * the control socket, the ops listener and the signals. Everything that happens is enqueued; the
+ * loop carries it out.
  */
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
 import { policyOf } from '../config/policy.ts';
-import type { SettingKey, Settings } from '../config/settings.ts';
-import { adviseOn, checkBudget } from '../config/validate.ts';
-import type { Effect, Outcome, Told } from '../control/types.ts';
-import { type CofferdamError, EXIT } from '../errors.ts';
-import { resolveBudget, type Budget } from '../metrics/budget.ts';
-import { announce } from './announce.ts';
+import type { SettingKey } from '../config/settings.ts';
+import type { Outcome, Told } from '../control/types.ts';
+import type { CofferdamError } from '../errors.ts';
+import type { Budget } from '../metrics/budget.ts';
+import { announce, announceStart } from './announce.ts';
+import { budgetOf } from './budget.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
-import { explainNoBoot } from './explain.ts';
-import { createFleet, type Fleet, type Launch } from './fleet.ts';
+import type { Launch } from './fleet.ts';
+import { exitCodeOf } from './exit-code.ts';
 import { startGuard, type Guard } from './guard.ts';
+import { startHealth, type Health } from './health-pool.ts';
 import { launchOf } from './launch.ts';
 import { createListeners, urlOf } from './listeners.ts';
 import type { Log } from './log.ts';
-import { createLoop, type Loop } from './loop.ts';
+import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
+import { openOps, type Ops } from './open-ops.ts';
+import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
 import { planReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
@@ -37,9 +40,6 @@ export interface SupervisorOptions {
   readonly log: Log;
   readonly version: string;
 }
-
-/** 128 + SIGINT: the exit code after the second Ctrl-C. */
-export const EXIT_INTERRUPTED = 130;
 
 /** Workers may finish so long when we are killed; then the guard ends them. */
 const ORPHAN_GRACE_EXTRA_MS = 1000;
@@ -60,16 +60,18 @@ class Supervisor {
   readonly #listeners = createListeners();
   readonly #waiters = createWaiters();
   #budget: Budget;
-  readonly #fleet: Fleet;
   readonly #guard: Guard;
-  readonly #loop: Loop;
+  readonly #pool: PoolRunner;
   readonly #sampler: Sampler;
+  readonly #observer: Observer;
+  readonly #health: Health;
   readonly #notifier: Notifier;
   #config: Config;
   /** By configuration epoch. */
   readonly #launches = new Map<number, Launch>();
   #epoch = 0;
   #control: ControlSocket | null = null;
+  #ops: Ops | null = null;
   #listenFailure: string | null = null;
   #interrupts = 0;
   #finish: (outcome: Outcome) => void = () => {};
@@ -88,26 +90,34 @@ class Supervisor {
       graceMs: settings.drainTimeoutMs + ORPHAN_GRACE_EXTRA_MS,
       onExit: (detail) => this.#log.write('warn', 'no_guard', { detail }),
     });
-    this.#fleet = createFleet({
-      listeners: this.#listeners,
+    this.#sampler = startSampler({
+      workers: () => this.#pools().flatMap((pool) => pool.sampled()),
+    });
+    const shared = this.#sharedParts();
+    this.#pool = createPoolRunner({
+      ...shared,
+      name: 'app',
+      policy: policyOf(settings),
       launchOf: (epoch) => this.#launchOf(epoch),
-      emit: (event) => this.#loop.enqueue(event),
       onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
       onListenFailure: (message) => (this.#listenFailure = message),
-      onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
-      onReady: (worker, pid) => this.#sampler.sample(worker, pid),
-      oomKilled: watchOomKills(),
-      now: () => performance.now(),
+      told: (told) => this.#tell(told),
+      finished: (outcome) => void this.#health.end().then(() => this.#finish(outcome)),
     });
-    this.#loop = createLoop({
-      policy: policyOf(settings),
-      perform: (effect) => this.#perform(effect),
-      now: () => performance.now(),
-      random: () => Math.random(),
+    this.#health = startHealth({
+      ...shared,
+      app: this.#pool,
+      settings: () => this.#config.settings,
+      launch: () => this.#launchOf(this.#epoch),
+      log: this.#log,
     });
-    this.#sampler = startSampler({
-      workers: () => this.#fleet.pids(),
-      emit: (event) => this.#loop.enqueue(event),
+    this.#observer = createObserver({
+      pools: () => this.#pools(),
+      settings: () => this.#config.settings,
+      sampler: this.#sampler,
+      version: options.version,
+      budgetBytes: () => this.#budget.bytes,
+      ports: () => this.#listeners.ports(),
     });
   }
 
@@ -115,16 +125,56 @@ class Supervisor {
     const stopSignals = listenToSignals((request) => this.#request(request));
     try {
       this.#control = await this.#openControl();
-      this.#logStart();
+      this.#ops = await this.#openOps();
+      announceStart(this.#config, this.#budget, this.#options);
       const outcome = await new Promise<Outcome>((resolve) => {
         this.#finish = resolve;
-        this.#loop.enqueue({ type: 'start' });
+        this.#pool.loop.enqueue({ type: 'start' });
       });
-      return this.#exitCodeOf(outcome);
+      const { settings } = this.#config;
+      const isHurried = this.#interrupts > 1;
+      return exitCodeOf(outcome, {
+        app: settings.app ?? '',
+        listenFailure: this.#listenFailure,
+        isHurried,
+        log: this.#log,
+      });
     } finally {
       stopSignals();
       this.#close();
     }
+  }
+
+  #pools(): readonly [PoolRunner, ...PoolRunner[]] {
+    const health = this.#health?.pool() ?? null;
+    return health === null ? [this.#pool] : [this.#pool, health];
+  }
+
+  /** Effects come in the order of their epochs: older launches are not asked for any more. */
+  #launchOf(epoch: number): Launch {
+    for (const older of this.#launches.keys()) if (older < epoch) this.#launches.delete(older);
+    return this.#launches.get(epoch) ?? launchOf(this.#config);
+  }
+
+  /** What the pools have in common. */
+  #sharedParts(): Pick<PoolRunnerOptions, 'listeners' | 'onPid' | 'oomKilled' | 'sampleNow'> {
+    return {
+      listeners: this.#listeners,
+      onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
+      oomKilled: watchOomKills(),
+      sampleNow: (worker) => this.#sampler.sample(worker),
+    };
+  }
+
+  #openOps(): Promise<Ops | null> {
+    return openOps({
+      config: this.#config,
+      log: this.#log,
+      observer: this.#observer,
+      status: () => this.#status(),
+      health: () => this.#health.ask(),
+      durations: () => this.#pool.ledger.counters().durations,
+    });
   }
 
   #openControl(): Promise<ControlSocket> {
@@ -132,7 +182,8 @@ class Supervisor {
     return openControlSocket(
       path,
       createCommands({
-        loop: this.#loop,
+        loop: this.#pool.loop,
+        facts: () => this.#observer.facts(),
         waiters: this.#waiters,
         reload: () => this.#reload(),
         status: () => this.#status(),
@@ -140,29 +191,14 @@ class Supervisor {
     );
   }
 
-  #perform(effect: Effect): void {
-    switch (effect.type) {
-      case 'spawn':
-        return this.#fleet.spawn(effect);
-      case 'drain':
-        return this.#fleet.drain(effect);
-      case 'cut':
-        return this.#fleet.cut(effect.worker, effect.scope);
-      case 'signal':
-        return this.#fleet.signal(effect.worker, effect.signal);
-      case 'tell':
-        return this.#tell(effect.told);
-      case 'finished':
-        return this.#finish(effect.outcome);
-    }
-  }
-
   #tell(told: Told): void {
     announce(told, { log: this.#log, publish: (event) => this.#control?.publish(event) });
+    this.#ops?.told(told);
     this.#waiters.told(told);
+    this.#health.appTold(told);
     if (told.event === 'all_ready') this.#notifier.ready();
     if (told.event === 'stopping') {
-      this.#fleet.stopHandover();
+      this.#pool.fleet.stopHandover();
       this.#notifier.stopping();
       // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
       this.#listeners.close();
@@ -172,10 +208,10 @@ class Supervisor {
   #request(request: Request): void {
     switch (request.type) {
       case 'stop':
-        return this.#loop.enqueue({ type: 'stop', mode: 'graceful' });
+        return this.#pool.loop.enqueue({ type: 'stop', mode: 'graceful' });
       case 'interrupt':
         this.#interrupts += 1;
-        return this.#loop.enqueue({
+        return this.#pool.loop.enqueue({
           type: 'stop',
           mode: this.#interrupts === 1 ? 'graceful' : 'now',
         });
@@ -184,23 +220,17 @@ class Supervisor {
         this.#reload().catch(() => {});
         return;
       case 'recycle_all':
-        return this.#loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
+        return this.#pool.loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
       case 'scale_by':
-        return this.#loop.enqueue({
+        return this.#pool.loop.enqueue({
           type: 'scale',
-          slots: this.#loop.state().size + request.slots,
+          slots: this.#pool.loop.state().size + request.slots,
         });
       case 'reopen_logs':
         return this.#log.write('info', 'usr1', {
           detail: 'logs go to stderr, there is nothing to reopen',
         });
     }
-  }
-
-  /** Effects come in the order of their epochs: older launches are not asked for any more. */
-  #launchOf(epoch: number): Launch {
-    for (const older of this.#launches.keys()) if (older < epoch) this.#launches.delete(older);
-    return this.#launches.get(epoch) ?? launchOf(this.#config);
   }
 
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
@@ -212,7 +242,8 @@ class Supervisor {
       this.#epoch += 1;
       this.#config = config;
       this.#budget = budget;
-      this.#loop.enqueue({ type: 'reload', policy: policyOf(config.settings) });
+      this.#pool.loop.enqueue({ type: 'reload', policy: policyOf(config.settings) });
+      this.#observer.reloaded(true);
       this.#log.write('info', 'reloading', { file: config.file });
       if (restart.length > 0) {
         this.#log.write('warn', 'restart_needed', {
@@ -223,6 +254,7 @@ class Supervisor {
       return restart;
     } catch (error) {
       const { code, message, hint } = error as CofferdamError;
+      this.#observer.reloaded(false);
       this.#log.write('error', 'reload_failed', {
         code,
         detail: message,
@@ -241,53 +273,21 @@ class Supervisor {
       tree: this.#sampler.tree(),
       supervisorBytes: this.#sampler.supervisorBytes(),
       urls: this.#listeners.all().map(urlOf),
-      pool: this.#loop.state(),
+      pool: this.#pool.loop.state(),
+      ledger: this.#pool.ledger,
+      ops: this.#ops?.url ?? null,
     });
-  }
-
-  #logStart(): void {
-    const { settings } = this.#config;
-    this.#log.write('info', 'starting', {
-      version: this.#options.version,
-      pid: process.pid,
-      app: settings.app,
-      workers: policyOf(settings).workers,
-      budgetBytes: this.#budget.bytes,
-      budgetFrom: this.#budget.origin,
-      name: settings.name,
-    });
-    for (const detail of adviseOn(settings)) this.#log.write('warn', 'advice', { detail });
-  }
-
-  #exitCodeOf(outcome: Outcome): number {
-    if (outcome.type === 'never_booted') {
-      const { app } = this.#config.settings;
-      throw explainNoBoot(app ?? '', outcome.detail, this.#listenFailure);
-    }
-    if (outcome.type === 'stopped_late') {
-      const { cutRequests, cutLongLived, killed } = outcome;
-      this.#log.write('error', 'stopped_late', { cutRequests, cutLongLived, killed });
-      return EXIT.stopRanOutOfTime;
-    }
-    return this.#interrupts > 1 ? EXIT_INTERRUPTED : EXIT.ok;
   }
 
   #close(): void {
-    this.#loop.stop();
+    this.#pool.stop();
+    this.#health.close();
+    this.#observer.stop();
     this.#sampler.stop();
     this.#waiters.abandon();
-    this.#fleet.relay.close();
+    this.#ops?.close();
     this.#listeners.close();
     this.#control?.close();
     this.#guard.dismiss();
   }
-}
-
-/** Throws COF_LIMIT_TOO_LOW when not even bare workers fit, whoever set the limit. */
-function budgetOf(settings: Settings): Budget {
-  const { memoryBudgetBytes } = settings;
-  const flagBytes = memoryBudgetBytes === 'auto' ? null : memoryBudgetBytes;
-  const budget = resolveBudget({ flagBytes });
-  checkBudget(budget.bytes, policyOf(settings));
-  return budget;
 }

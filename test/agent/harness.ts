@@ -209,7 +209,7 @@ export function startHarness(options: HarnessOptions): Harness {
     relay.tried.add(taker);
     relays.set(relay.id, relay);
     const { key, id, fresh, handle } = relay;
-    send(taker, { type: 'adopt', key, id, fresh }, handle);
+    send(taker, { type: 'adopt', key, id, fresh, evenIfFull: false }, handle);
   }
 
   function weigh(worker: Worker): number {

@@ -1,4 +1,5 @@
 /** What was once lost in a recycle, a hand-over or a stop, and must not be lost again. */
+import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { ask, connectTo, serveSource } from '../support/inline-app.ts';
@@ -34,6 +35,55 @@ describe('a connection that was handed over', () => {
     // And the guard against slow headers works on it as ever.
     connection.socket.write('GET / HTTP/1.1\r\nhost:');
     expect((await connection.readAnswer().catch(() => ({ status: 408 }))).status).toBe(408);
+  });
+});
+
+describe('connections', () => {
+  // Those that the full server refused once hung for ever, without an answer or an end.
+  test('are kept when their new server is full', async () => {
+    const pool = await serveSource(
+      `${SERVER}
+      const server = http.createServer((q, r) => r.end(pid));
+      server.maxConnections = 5;
+      server.keepAliveTimeout = 60_000;
+      server.listen(process.env.PORT);`,
+      ['--workers', '1'],
+    );
+    const connections = await Promise.all(Array.from({ length: 5 }, () => connectTo(pool)));
+    await Promise.all(connections.map((each) => ask(each)));
+    // These fill the new server before the old connections come to it.
+    const crowd: Socket[] = [];
+    const enter = setInterval(() => {
+      if (crowd.length < 2000) crowd.push(connect(pool.port, '127.0.0.1').on('error', () => {}));
+    }, 1);
+    for (let i = 0; i < 5; i++) await recycleOnce(pool);
+    clearInterval(enter);
+    for (const socket of crowd) socket.destroy();
+    const newest = String(pool.told('worker_ready').at(-1)?.pid);
+    expect(await Promise.all(connections.map((each) => ask(each)))).toEqual(
+      connections.map(() => newest),
+    );
+  });
+
+  // Once, the only worker waited for idle clients until its deadline, with nobody serving.
+  test('wait with the supervisor while the old worker leaves first', async () => {
+    const pool = await serveSource(
+      `${SERVER}
+      const server = http.createServer((q, r) => r.end(pid));
+      server.keepAliveTimeout = 60_000;
+      setTimeout(() => server.listen(process.env.PORT), 300);`,
+      ['--workers', '1', '--surge', '0', '--drain-timeout', '20s'],
+    );
+    const connections = await Promise.all(Array.from({ length: 20 }, () => connectTo(pool)));
+    await Promise.all(connections.map((each) => ask(each)));
+    await recycleOnce(pool);
+    const [recycled] = pool.told('recycled');
+    expect(recycled).toMatchObject({ moved: 20, cutRequests: 0 });
+    expect(recycled?.drainMs).toBeLessThan(10_000);
+    const newest = String(pool.told('worker_ready').at(-1)?.pid);
+    expect(await Promise.all(connections.map((each) => ask(each)))).toEqual(
+      connections.map(() => newest),
+    );
   });
 });
 

@@ -53,6 +53,7 @@ const STATUS: Status = {
   uptimeMs: 7_384_000,
   state: 'running',
   listen: ['http://0.0.0.0:3000'],
+  ops: null,
   budget: { bytes: 512 * 2 ** 20, origin: 'flag' },
   treeBytes: 256 * 2 ** 20,
   supervisorBytes: 22 * 2 ** 20,
@@ -69,6 +70,10 @@ const STATUS: Status = {
     memoryBytes: 212 * 2 ** 20,
     limitBytes: slot === 1 ? 0 : 220 * 2 ** 20,
     heapUsedBytes: 50 * 2 ** 20,
+    eventLoopUtilization: 0,
+    slopeBytesPerSecond: slot === 1 ? 0 : 1023 * 1024,
+    responsive: true,
+    next: slot === 1 ? null : { reason: 'max_requests' as const, inMs: 86_399_000 },
   })),
   recycles: { ...RECYCLES, max_memory: 3, manual: 1 } as Record<RecycleReason, number>,
   crashes: 2,
@@ -88,9 +93,9 @@ describe('status', () => {
       recycles   max_memory 3, manual 1
       failures   2 crashes, 0 boot failures
 
-      SLOT  GEN      PID  STATE         AGE  REQUESTS  BUSY  LONG  CONN  MEMORY
-         1    4  4194303  lingering  23h59m  12345678    25   100  1000  212MiB
-       999    4  4194303  lingering  23h59m  12345678    25   100  1000  212MiB/220MiB
+      SLOT  STATE          PID  GEN  AGE   REQS  BUSY  MEMORY       GROWTH  NEXT
+         1  lingering  4194303    4  23h  12.3M    25  212MiB            -  -
+       999  lingering  4194303    4  23h  12.3M    25  ▰▰▰▰ 212MiB  1MiB/s  reqs 23h
       "
     `);
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);

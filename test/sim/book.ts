@@ -47,6 +47,8 @@ export interface Book {
   lastId: WorkerId;
   everReady: boolean;
   stopping: 'graceful' | 'now' | null;
+  /** A graceful stop was announced for then: until it is told, all goes on as before. */
+  leaveAt: number | null;
   stopBy: number;
   ended: boolean;
   crashed: number;
@@ -76,6 +78,7 @@ export function createBook(policy: Policy, latenessMs: number): Book {
     lastId: 0,
     everReady: false,
     stopping: null,
+    leaveAt: null,
     stopBy: Infinity,
     ended: false,
     crashed: 0,
@@ -142,6 +145,17 @@ export function hear(book: Book, event: PoolEvent, now: number): void {
   }
 }
 
+/** From now on everybody leaves, and sooner than before. */
+export function beginStop(book: Book, mode: 'graceful' | 'now', now: number): void {
+  const { drainTimeoutMs, killTimeoutMs } = book.policy;
+  book.stopping = mode;
+  for (const entry of book.live.values()) {
+    entry.cutAt = Math.min(entry.cutAt, now + drainTimeoutMs);
+    entry.longCutAt = Math.min(entry.longCutAt, now + drainTimeoutMs);
+    if (entry.termAt !== null) entry.killAt = Math.min(entry.killAt, now + killTimeoutMs);
+  }
+}
+
 // --- internal ---
 
 /** From the deadline of a drain to KILL. */
@@ -150,7 +164,7 @@ function ladderMs({ killTimeoutMs }: Policy): number {
 }
 
 function hearReload(book: Book, policy: Policy): void {
-  if (book.stopping !== null) return;
+  if (book.stopping !== null || book.leaveAt !== null) return;
   // What a worker meets later on its way out has the timeouts of the new policy.
   const longerMs = Math.max(0, ladderMs(policy) - ladderMs(book.policy));
   for (const entry of book.live.values()) if (entry.termAt === null) entry.goneBy += longerMs;
@@ -159,16 +173,17 @@ function hearReload(book: Book, policy: Policy): void {
 }
 
 function hearStop(book: Book, mode: 'graceful' | 'now', now: number): void {
-  const { drainTimeoutMs, killTimeoutMs } = book.policy;
+  const { drainTimeoutMs, killTimeoutMs, shutdownDelayMs } = book.policy;
   if (book.stopping === 'now' || book.stopping === mode) return;
-  const boundMs = mode === 'now' ? 0 : drainTimeoutMs + 2 * killTimeoutMs;
-  book.stopping = mode;
-  for (const entry of book.live.values()) {
-    entry.cutAt = Math.min(entry.cutAt, now + drainTimeoutMs);
-    entry.longCutAt = Math.min(entry.longCutAt, now + drainTimeoutMs);
-    if (entry.termAt !== null) entry.killAt = Math.min(entry.killAt, now + killTimeoutMs);
-  }
-  book.stopBy = Math.min(book.stopBy, now + boundMs + book.slackMs);
+  const graceMs = drainTimeoutMs + 2 * killTimeoutMs + book.slackMs;
+  if (mode === 'now') book.stopBy = Math.min(book.stopBy, now + book.slackMs);
+  else if (book.leaveAt !== null) return;
+  else if (shutdownDelayMs > 0 && book.everReady) {
+    book.leaveAt = now + shutdownDelayMs;
+    book.stopBy = book.leaveAt + graceMs;
+    return;
+  } else book.stopBy = now + graceMs;
+  beginStop(book, mode, now);
 }
 
 function hearSuspended(book: Book, gapMs: number): void {

@@ -3,6 +3,7 @@ import type { Effect, Outcome, PoolEvent, Told } from '../../src/control/types.t
 import { noteFailure, type FailureSeen } from './backoff-book.ts';
 import {
   backoffOf,
+  beginStop,
   createEntry,
   drainBound,
   isServing,
@@ -147,6 +148,12 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
         if (slot > book.size && !replaced) book.open.delete(slot);
       }
       return;
+    case 'leaving':
+      return rule(book.leaveAt === now + told.delayMs, `leaving in ${told.delayMs} ms`);
+    case 'stopping':
+      if (told.mode === 'now' || book.leaveAt === null) return;
+      rule(now >= book.leaveAt, `stopping ${book.leaveAt - now} ms before the delay is over`);
+      return beginStop(book, told.mode, now);
     case 'unresponsive':
       for (const entry of book.live.values()) {
         if (entry.slot === told.slot && isServing(entry)) entry.silent = true;

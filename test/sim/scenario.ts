@@ -116,6 +116,7 @@ export function drawPolicy(dice: Dice): Policy {
     drainTimeoutMs,
     longDrainTimeoutMs: drainTimeoutMs + dice.pick([0, 5000, 20_000]),
     killTimeoutMs: dice.pick([0, 500, 2000, 5000]),
+    shutdownDelayMs: dice.pick([0, 0, 1000, 10_000]),
     unresponsiveTimeoutMs: dice.pick([0, 4000, 10_000]),
   };
 }

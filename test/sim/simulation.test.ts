@@ -51,6 +51,7 @@ const EVERYTHING = [
   'drain_deadline',
   'finished',
   'floor_above_limit',
+  'leaving',
   'never_booted',
   'recycle_postponed',
   'recycle_started',

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { buildPage } from '../../scripts/page.mjs';
 
 /**
  * Real-process tests run what users run: the built package. Building here means that nobody tests
@@ -11,4 +12,5 @@ export function setup(): void {
     cwd: root,
     stdio: 'inherit',
   });
+  buildPage();
 }

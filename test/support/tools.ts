@@ -1,9 +1,15 @@
-/** Load generators and proxies from the distribution: wrk, h2load (nghttp2-client), nginx. */
+/** Tools from the distribution: wrk, h2load (nghttp2-client), nginx, chromium. */
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-const PACKAGES = { wrk: 'wrk', h2load: 'nghttp2-client', nginx: 'nginx' } as const;
+const PACKAGES = {
+  wrk: 'wrk',
+  h2load: 'nghttp2-client',
+  nginx: 'nginx',
+  promtool: 'prometheus',
+  chromium: 'chromium',
+} as const;
 
 export type Tool = keyof typeof PACKAGES;
 

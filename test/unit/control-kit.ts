@@ -29,6 +29,7 @@ export const POLICY: Policy = {
   drainTimeoutMs: 30_000,
   longDrainTimeoutMs: 300_000,
   killTimeoutMs: 5000,
+  shutdownDelayMs: 0,
   unresponsiveTimeoutMs: 60_000,
 };
 

@@ -42,6 +42,27 @@ describe('stop', () => {
     expect(player.outcome()).toEqual({ type: 'stopped' });
   });
 
+  test('with a delay serves on, at full strength, until it is over', () => {
+    const player = startReady({ shutdownDelayMs: 10_000 });
+    expect(player.send({ type: 'stop', mode: 'graceful' })).toEqual([]);
+    expect(player.told('leaving')).toEqual([{ event: 'leaving', delayMs: 10_000 }]);
+    // Asked once more, and told to change: neither delays nor hurries anything.
+    player.wait(3000);
+    player.send({ type: 'stop', mode: 'graceful' });
+    player.send({ type: 'scale', slots: 4 });
+    expect(player.exit(2)).toEqual(['spawn 3']);
+    player.ready(3);
+    expect(player.wait(6999)).toEqual([]);
+    expect(player.wait(1)).toEqual(['drain 1', 'drain 3']);
+    expect(player.told('stopping')).toHaveLength(1);
+  });
+
+  test('with a delay can still be turned into one now', () => {
+    const player = startReady({ shutdownDelayMs: 10_000 });
+    player.send({ type: 'stop', mode: 'graceful' });
+    expect(player.send({ type: 'stop', mode: 'now' })).toEqual(['KILL 1', 'KILL 2']);
+  });
+
   test('before the start ends at once', () => {
     const { effects } = step(createPool(POLICY), { type: 'stop', mode: 'graceful' }, 0, () => 0);
     expect(effects.at(-1)).toEqual({ type: 'finished', outcome: { type: 'stopped' } });

@@ -8,6 +8,7 @@ import type { ServerResponse } from 'node:http';
 import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { HttpEvent, HttpSocket } from './internals.cts';
 import type { Listener } from './listen.cts';
+import { countAborted, countAnswer } from './measure.cts';
 
 export interface Connection {
   /** With TLS the upper one, from the end of the handshake. */
@@ -16,6 +17,8 @@ export interface Connection {
   readonly listener: Listener | null;
   /** HTTP/1 requests without a finished response. */
   inFlight: number;
+  /** When they started, the oldest first. */
+  readonly startedAt: number[];
   /** The response that was started last, while it is not finished. */
   response: ServerResponse | null;
   /** HTTP/2, with the streams that are open on it. */
@@ -143,6 +146,7 @@ function follow(socket: HttpSocket, listener: Listener | null): Connection | nul
     socket,
     listener,
     inFlight: 0,
+    startedAt: [],
     response: null,
     session: null,
     streams: new Set(),
@@ -173,20 +177,33 @@ function followSession(session: ServerHttp2Session): void {
   connection.session = session;
   session.on('stream', (stream) => {
     connection.streams.add(stream);
+    const startedAt = performance.now();
     stream.once('close', () => {
       connection.streams.delete(stream);
+      countStream(stream, performance.now() - startedAt);
       answered(1);
     });
   });
   hooks.session?.(session);
 }
 
+function countStream(stream: ServerHttp2Stream, durationMs: number): void {
+  const status = stream.headersSent ? stream.sentHeaders?.[':status'] : undefined;
+  // NO_ERROR is 0: any other code means that one side gave the stream up.
+  if (status === undefined || stream.rstCode !== 0) countAborted(1);
+  else countAnswer(Number(status), durationMs);
+}
+
 function closed(connection: Connection): void {
   if (!connections.delete(connection)) return;
   const { inFlight } = connection;
   connection.inFlight = 0;
+  connection.startedAt.length = 0;
   connection.response = null;
-  if (inFlight > 0) answered(inFlight);
+  if (inFlight > 0) {
+    countAborted(inFlight);
+    answered(inFlight);
+  }
   hooks.finished?.();
 }
 
@@ -199,6 +216,7 @@ function started({ response, socket, server }: HttpEvent): void {
     socket.setTimeout(server.timeout ?? 0);
   }
   connection.inFlight++;
+  connection.startedAt.push(performance.now());
   const previous = connection.response;
   connection.response = response;
   if (hooks.started !== null) hooks.started(connection, previous);
@@ -213,6 +231,9 @@ function finished({ response, socket }: HttpEvent): void {
   const connection = marked(socket);
   if (connection === undefined || connection === null || connection.inFlight === 0) return;
   connection.inFlight--;
+  // Pipelined answers leave in the order in which their requests came.
+  const startedAt = connection.startedAt.shift();
+  if (startedAt !== undefined) countAnswer(response.statusCode, performance.now() - startedAt);
   if (connection.response === response) connection.response = null;
   answered(1);
   if (hooks.finished !== null) hooks.finished();

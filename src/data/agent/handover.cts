@@ -61,10 +61,18 @@ export function handOver(connection: Connection, settled: (moved: boolean) => vo
   });
 }
 
+export interface Adoption {
+  readonly key: ListenKey;
+  /** Nothing ever came on it. */
+  readonly fresh: boolean;
+  readonly evenIfFull: boolean;
+}
+
 /** Takes a sibling's connection in. False: it was not taken, and the local copy is closed. */
-export function adopt(key: ListenKey, handle: RawHandle, fresh: boolean): boolean {
+export function adopt(handle: RawHandle, { key, fresh, evenIfFull }: Adoption): boolean {
   const listener = listeners.get(key);
-  if (listener === undefined || listener.scheme !== 'http' || !hasRoom(listener)) {
+  const serves = listener?.scheme === 'http' && listener.handle.onconnection !== undefined;
+  if (!serves || !(evenIfFull || hasRoom(listener))) {
     handle.close();
     return false;
   }
@@ -101,22 +109,25 @@ function holdStill({ socket }: Connection): RawHandle {
   return handle;
 }
 
-function hasRoom({ server, handle }: Listener): boolean {
-  // Node would accept and close what is above the limit.
+function hasRoom({ server }: Listener): boolean {
   const { maxConnections: max, _connections: open } = server;
-  return handle.onconnection !== undefined && (typeof max !== 'number' || open < max);
+  return typeof max !== 'number' || open < max;
 }
 
 /** Hands a connected handle to a listening server as if it had been accepted there. */
 function takeIn(listener: Listener, handle: RawHandle, fresh: boolean): void {
   const { server, handle: door } = listener;
+  const { maxConnections } = server;
   let arrived: Socket | null = null;
   const notice = (socket: Socket) => {
     arrived = socket;
   };
   server.once('connection', notice);
+  // Node would accept and close what is above the limit.
+  if (!hasRoom(listener)) server.maxConnections = Number.POSITIVE_INFINITY;
   // Past the server's own reference, which is gone while it drains.
   door.onconnection?.(0, handle);
+  server.maxConnections = maxConnections;
   server.off('connection', notice);
   const connection = connectionOf(arrived);
   // Turned away by a rule of the server (a block list), as it would have been on arrival.
@@ -142,7 +153,7 @@ function takeIn(listener: Listener, handle: RawHandle, fresh: boolean): void {
 function renew(connection: Connection, listener: Listener): void {
   const { socket, adopted, moving } = connection;
   if (!adopted || moving || socket.destroyed || socket.bytesRead > 0) return;
-  if (!isMovableKind(connection) || !hasRoom(listener)) return;
+  if (!isMovableKind(connection)) return;
   const handle = holdStill(connection);
   handle._consumed = false;
   // The old socket goes without its handle, so the connection stays open.

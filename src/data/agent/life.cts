@@ -4,10 +4,10 @@ import { open, send } from './channel.cts';
 import { countRequests, followServer, watchRequests } from './connections.cts';
 import { cut, isDrained, isDraining, startDrain, stopListening } from './drain.cts';
 import { adopt } from './handover.cts';
+import { askApp, warmUp } from './health.cts';
 import type { RawHandle } from './internals.cts';
 import { type Listener, watchListen } from './listen.cts';
 import { startReports } from './report.cts';
-import { warmUp } from './warmup.cts';
 
 type Received = Parameters<Parameters<typeof open>[0]>[0];
 
@@ -26,6 +26,8 @@ export function start(brief: WorkerBrief): void {
   const handover = brief.handover && process.platform !== 'win32';
   send({ type: 'hello', handover, node: process.version });
   countRequests();
+  // A server that only seems to listen does not keep its process alive, as a listening one would.
+  if (brief.accept === false) setInterval(() => undefined, FOREVER_MS);
   if (brief.requestLimit > 0) watchRequests(brief.requestLimit, report);
   watchListen(brief, followServer, (listener) => {
     if (isDraining()) stopListening(listener.server);
@@ -34,6 +36,9 @@ export function start(brief: WorkerBrief): void {
 }
 
 // --- internal ---
+
+/** The longest time that Node's timers know. */
+const FOREVER_MS = 2 ** 31 - 1;
 
 let warm = false;
 
@@ -62,11 +67,14 @@ function receive(
     case 'cut':
       cut(message.scope);
       break;
+    case 'ask':
+      askApp(message, brief.accept === false);
+      break;
     case 'adopt': {
-      const { key, id, fresh } = message;
+      const { id } = message;
       // While draining, too: when the whole pool stops there is nobody else.
       if (isDrained()) handle?.close();
-      const ok = handle !== undefined && !isDrained() && adopt(key, handle, fresh);
+      const ok = handle !== undefined && !isDrained() && adopt(handle, message);
       send({ type: 'adopted', id, ok });
       break;
     }

@@ -37,12 +37,13 @@ export const ownServers = new WeakSet<object>();
 
 /** Watches every listen of the app. `listening` is called when a server listens and stays. */
 export function watchListen(
-  brief: Pick<WorkerBrief, 'listeners' | 'address'>,
+  brief: Pick<WorkerBrief, 'listeners' | 'address' | 'accept'>,
   followed: (listener: Listener) => void,
   listening: (listener: Listener) => void,
 ): void {
   const inherited = new Map(brief.listeners.map(({ key, fd }) => [key, fd]));
-  const moves: Moves = { address: brief.address, key: null };
+  const accept = brief.accept !== false;
+  const moves: Moves = { address: brief.address, key: null, accept };
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const { server, options } = message as { server: AnyServer; options: ListenOptions };
     if (ownServers.has(server)) return;
@@ -102,6 +103,7 @@ interface Moves {
   readonly address: WorkerBrief['address'];
   /** The app's first TCP address, whose listen is moved (again, when the first was a probe). */
   key: ListenKey | null;
+  readonly accept: boolean;
 }
 
 const pending = new WeakMap<AnyServer, Asked>();
@@ -173,6 +175,7 @@ function intercept(
     } else if (descriptor !== undefined) {
       inherited.delete(key);
       asked.inherited = true;
+      if (!moves.accept) pretendToListen(server, descriptor, flags);
       original.call(server, null, null, null, backlog, descriptor, flags);
       if (addressType === PATH) sharePath(server, address ?? '');
     } else if (addressType === PATH) {
@@ -182,6 +185,29 @@ function intercept(
       listenOnPort(server, original, move, { address, port, addressType }, backlog, flags);
     }
   };
+}
+
+/**
+ * Gives the server the shared socket, but leaves the connections that wait there to the others: a
+ * server that has a handle already only asks it to listen.
+ */
+function pretendToListen(server: AnyServer, descriptor: number, flags: number | undefined): void {
+  const net = require('node:net') as unknown as NetInternals;
+  const handle = net._createServerHandle(null, null, null, descriptor, flags);
+  // An error code: then the usual way meets the same error, and reports it as the app expects.
+  if (typeof handle === 'number') return;
+  handle.listen = () => 0;
+  server._handle = handle;
+}
+
+interface NetInternals {
+  _createServerHandle(
+    address: null,
+    port: null,
+    addressType: null,
+    fd: number,
+    flags: number | undefined,
+  ): (RawHandle & { listen: () => number }) | number;
 }
 
 interface Target {

@@ -1,0 +1,202 @@
+/** Turns what the pools know into what metrics and probes tell; waits for nobody. */
+import { performance } from 'node:perf_hooks';
+import type { Settings } from '../config/settings.ts';
+import { totals, workersOf, type PoolState } from '../control/pool.ts';
+import type { WorkerView } from '../control/types.ts';
+import { readAcceptQueue } from '../metrics/accept-queue.ts';
+import type { PoolSnapshot, SlotSnapshot, Snapshot } from '../metrics/snapshot.ts';
+import { judge, PROBES, type ProbeFacts } from '../probes/probes.ts';
+import { DURATION_BOUNDS_MS } from '../protocol.ts';
+import { SILENT_MS, type PoolRunner } from './pool-runner.ts';
+import type { Sampler } from './sampler.ts';
+
+export interface ObserverSources {
+  /** The app's pool first. */
+  pools(): readonly [PoolRunner, ...PoolRunner[]];
+  settings(): Settings;
+  readonly sampler: Sampler;
+  readonly version: string;
+  budgetBytes(): number;
+  /** TCP ports that the app listens on. */
+  ports(): ReadonlySet<number>;
+}
+
+export interface Observer {
+  snapshot(): Snapshot;
+  facts(): ProbeFacts;
+  reloaded(ok: boolean): void;
+  stop(): void;
+}
+
+/** Saturation is smoothed by the second. */
+const PULSE_MS = 1000;
+
+/** So many boot failures in a row are no accident: the slot's circuit is open. */
+const FAILURES_IN_A_ROW = 3;
+
+export function createObserver(sources: ObserverSources): Observer {
+  const startedAtSeconds = Date.now() / 1000;
+  const reloads = { success: 0, failure: 0, lastOk: true };
+  const pulse = setInterval(() => {
+    const { saturationHigh: high, saturationLow: low } = sources.settings();
+    for (const pool of sources.pools()) pool.saturation.update(pool.busyShare(), { high, low });
+  }, PULSE_MS);
+  const facts = (): ProbeFacts => factsOf(sources.pools()[0], sources.settings());
+
+  return {
+    facts,
+    snapshot() {
+      const now = facts();
+      const { sampler, version } = sources;
+      return {
+        version,
+        node: process.version,
+        startedAtSeconds,
+        budgetBytes: sources.budgetBytes(),
+        treeBytes: sampler.tree()?.totalBytes ?? 0,
+        supervisorBytes: sampler.supervisorBytes() ?? 0,
+        reloads: { ...reloads },
+        probes: Object.fromEntries(
+          PROBES.map((probe) => [probe, judge(probe, now).length === 0]),
+        ) as Snapshot['probes'],
+        pools: sources.pools().map((pool, index) => poolOf(pool, index === 0, sources)),
+      };
+    },
+    reloaded(ok) {
+      reloads[ok ? 'success' : 'failure'] += 1;
+      reloads.lastOk = ok;
+    },
+    stop: () => clearInterval(pulse),
+  };
+}
+
+// --- internal ---
+
+function factsOf(pool: PoolRunner, settings: Settings): ProbeFacts {
+  const { loop, saturation } = pool;
+  const state = loop.state();
+  const now = performance.now();
+  return {
+    phase: phaseOf(state),
+    loopAgeMs: Math.round(now - loop.turnedAt()),
+    startedOnce: state.allReadyTold,
+    answering: pool.answering().length,
+    readyMin: Math.min(settings.readyMin, state.size),
+    failingSlots: failingSlotsOf(state),
+    saturated: saturation.saturated(),
+    saturation: Math.round(saturation.value() * 1000) / 1000,
+    stalledMs: stalledMsOf(pool, now),
+    stallLimitMs: settings.liveStallMs,
+  };
+}
+
+function phaseOf({ phase }: PoolState): ProbeFacts['phase'] {
+  if (phase.type === 'running' || phase.type === 'leaving') return phase.type;
+  return phase.type === 'idle' || phase.type === 'starting' ? 'starting' : 'stopping';
+}
+
+/** A slot that its old worker still serves is not lost: a bad reload must not take the service. */
+function failingSlotsOf(state: PoolState): number {
+  const serving = new Set(
+    [...state.workers.values()]
+      .filter(({ life }) => life.state === 'ready')
+      .map(({ slot }) => slot),
+  );
+  return [...state.slots.values()].filter(
+    ({ number, restarts }) =>
+      number <= state.size && !serving.has(number) && restarts.failures.length >= FAILURES_IN_A_ROW,
+  ).length;
+}
+
+/** How long all workers have been silent, and nothing was answered; 0 when one of them reports. */
+function stalledMsOf({ loop, ledger }: PoolRunner, now: number): number {
+  const ready = workersOf(loop.state()).filter(({ state }) => state === 'ready');
+  const heardAt = ready.map(({ worker }) => ledger.bookOf(worker)?.reportedAt ?? now);
+  const silentMs = now - Math.max(-Infinity, ...heardAt);
+  if (ready.length === 0 || silentMs < SILENT_MS) return 0;
+  return Math.round(Math.min(silentMs, now - ledger.progressAt()));
+}
+
+function poolOf(pool: PoolRunner, isApp: boolean, sources: ObserverSources): PoolSnapshot {
+  const { name, loop, fleet, ledger, capacity, saturation } = pool;
+  const state = loop.state();
+  const views = workersOf(state);
+  const sum = (read: (view: WorkerView) => number): number =>
+    views.reduce((total, view) => total + read(view), 0);
+  const workersByState: Record<string, number> = {};
+  for (const view of views) workersByState[view.state] = (workersByState[view.state] ?? 0) + 1;
+  const { recycles, recyclesInProgress, crashes, bootFailures } = totals(state);
+  const { moved, lost } = fleet.relay.counts();
+  return {
+    name,
+    size: state.size,
+    limitBytes: state.policy.maxMemoryBytes,
+    workersByState,
+    recycles,
+    recyclesInProgress,
+    crashes,
+    bootFailures,
+    counters: ledger.counters(),
+    inFlight: sum(({ inFlight }) => inFlight),
+    longLived: sum(({ longLived }) => longLived),
+    connections: sum(({ connections }) => connections),
+    connectionsMoved: moved,
+    connectionsLost: lost,
+    capacityLostWorkerSeconds: capacity.lostWorkerSeconds(),
+    saturation: saturation.value(),
+    queue: {
+      depth: isApp ? readAcceptQueue(sources.ports()) : 0,
+      waits: NO_WAITS,
+      waitSumMs: 0,
+      rejected: 0,
+    },
+    slots: slotsOf(views, pool, sources.sampler),
+  };
+}
+
+/** Node pools have no queue of ours; the gateway will bring its own. */
+const NO_WAITS: readonly number[] = [...DURATION_BOUNDS_MS, Infinity].map(() => 0);
+
+function slotsOf(
+  views: readonly WorkerView[],
+  { loop, ledger }: PoolRunner,
+  sampler: Sampler,
+): SlotSnapshot[] {
+  const { size, policy } = loop.state();
+  return Array.from({ length: size }, (_, index) => {
+    const slot = index + 1;
+    const live = views.filter((view) => view.slot === slot);
+    const view = live.find(({ state }) => state === 'ready') ?? live.at(-1) ?? null;
+    return slotOf(slot, view, ledger, { sampler, limitBytes: policy.maxMemoryBytes });
+  });
+}
+
+function slotOf(
+  slot: number,
+  view: WorkerView | null,
+  ledger: PoolRunner['ledger'],
+  { sampler, limitBytes }: { readonly sampler: Sampler; readonly limitBytes: number },
+): SlotSnapshot {
+  const book = view === null ? null : ledger.bookOf(view.worker);
+  const privateBytes = view?.memoryBytes ?? 0;
+  const slopeBytesPerSecond = book?.slopeBytesPerSecond ?? 0;
+  return {
+    slot,
+    requests: ledger.requestsOf(slot),
+    privateBytes,
+    rssBytes: book?.rssBytes ?? 0,
+    pssBytes: view?.pid == null ? 0 : sampler.pssBytes(view.pid),
+    heapUsedBytes: view?.heapUsedBytes ?? 0,
+    externalBytes: book?.externalBytes ?? 0,
+    floorBytes: view?.floorBytes ?? 0,
+    slopeBytesPerSecond,
+    limitInSeconds: secondsUntil(limitBytes, privateBytes, slopeBytesPerSecond),
+    eventLoopUtilization: view?.eventLoopUtilization ?? 0,
+    eventLoopLagMs: book?.eventLoopLagMs ?? 0,
+  };
+}
+
+function secondsUntil(limitBytes: number, bytes: number, slope: number): number {
+  if (limitBytes === 0 || slope <= 0) return Infinity;
+  return Math.max(0, limitBytes - bytes) / slope;
+}

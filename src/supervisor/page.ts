@@ -1,0 +1,42 @@
+/** What the live page sees: the status, and the latency of the last seconds. */
+import { createDashboard, type Dashboard } from '../dashboard/dashboard.ts';
+import type { PageStatus } from '../dashboard/wire.ts';
+import type { Status } from '../control/status.ts';
+import { quantileOf } from '../metrics/quantile.ts';
+import { DURATION_BOUNDS_MS } from '../protocol.ts';
+
+export interface PageSources {
+  status(): Status;
+  /** Requests so far by duration: one count per bound of DURATION_BOUNDS_MS, one for the rest. */
+  durations(): readonly number[];
+}
+
+export function createPage(sources: PageSources): Dashboard {
+  const latency = createLatency(() => sources.durations());
+  return createDashboard({
+    status: (): PageStatus => ({ ...sources.status(), latency: latency(Date.now()) }),
+    now: () => Date.now(),
+  });
+}
+
+// --- internal ---
+
+/** Workers report each second: fewer would be one report's accident, more would be yesterday's. */
+const WINDOW_MS = 5000;
+
+type Latency = Required<PageStatus>['latency'];
+
+function createLatency(durations: () => readonly number[]): (now: number) => Latency {
+  let past: { readonly at: number; readonly counts: readonly number[] }[] = [];
+  return (now) => {
+    // A copy: the ledger counts on in the same list.
+    const counts = [...durations()];
+    past = [...past.filter(({ at }) => now - at <= WINDOW_MS), { at: now, counts }];
+    const before = past[0]?.counts ?? counts;
+    const recent = counts.map((count, index) => count - (before[index] ?? 0));
+    return {
+      p50Ms: quantileOf(0.5, recent, DURATION_BOUNDS_MS),
+      p99Ms: quantileOf(0.99, recent, DURATION_BOUNDS_MS),
+    };
+  };
+}

@@ -1,0 +1,126 @@
+/** One pool at work: its loop, its processes and its books, under one name. */
+import { performance } from 'node:perf_hooks';
+import { workersOf } from '../control/pool.ts';
+import type { Effect, Outcome, Policy, Told, WorkerId, WorkerView } from '../control/types.ts';
+import { createLedger, type Ledger } from '../metrics/ledger.ts';
+import { createSaturationGate, type SaturationGate } from '../probes/saturation.ts';
+import { createCapacityMeter, type CapacityMeter } from './capacity.ts';
+import { createFleet, type Fleet, type FleetOptions } from './fleet.ts';
+import { createLoop, type Loop } from './loop.ts';
+import type { Sampled } from './sampler.ts';
+
+export interface PoolRunner {
+  readonly name: string;
+  readonly loop: Loop;
+  readonly fleet: Fleet;
+  readonly ledger: Ledger;
+  readonly capacity: CapacityMeter;
+  readonly saturation: SaturationGate;
+  /** Its processes, for the sampler. */
+  sampled(): readonly Sampled[];
+  /** Ready workers whose last report is fresh, the freshest first. */
+  answering(): readonly WorkerView[];
+  /** Busy share of its ready workers at this moment; who does not report is busy. */
+  busyShare(): number;
+  stop(): void;
+}
+
+export interface PoolRunnerOptions extends Pick<
+  FleetOptions,
+  'listeners' | 'launchOf' | 'onListening' | 'onListenFailure' | 'onPid' | 'oomKilled'
+> {
+  readonly name: string;
+  readonly policy: Policy;
+  sampleNow(worker: Sampled): void;
+  readonly told: (told: Told) => void;
+  readonly finished: (outcome: Outcome) => void;
+}
+
+/** A report comes each second: who missed so many does not answer. */
+export const SILENT_MS = 5000;
+
+export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
+  const now = (): number => performance.now();
+  const ledger = createLedger();
+  const capacity = createCapacityMeter();
+  const sampledOf = (worker: WorkerId, pid: number): Sampled => ({
+    pid,
+    took(memory) {
+      ledger.sample(worker, memory, now());
+      loop.enqueue({ type: 'sample', worker, memoryBytes: memory.anonBytes });
+    },
+  });
+  const fleet = createFleet({
+    ...options,
+    ledger,
+    emit: (event) => loop.enqueue(event),
+    onReady(worker, pid) {
+      // A boot may block for long: it is no silence.
+      ledger.heard(worker, now());
+      options.sampleNow(sampledOf(worker, pid));
+    },
+    now,
+  });
+  const loop = createLoop({
+    policy: options.policy,
+    perform: (effect) => perform(effect, fleet, ledger, options),
+    turned: (state, at) => capacity.turned(state, at),
+    now,
+    random: () => Math.random(),
+  });
+  const ready = (): WorkerView[] =>
+    workersOf(loop.state()).filter(({ state }) => state === 'ready');
+  const silentMs = ({ worker }: WorkerView): number =>
+    now() - (ledger.bookOf(worker)?.reportedAt ?? -Infinity);
+
+  return {
+    name: options.name,
+    loop,
+    fleet,
+    ledger,
+    capacity,
+    saturation: createSaturationGate(),
+    sampled: () => fleet.pids().map(({ worker, pid }) => sampledOf(worker, pid)),
+    answering: () =>
+      ready()
+        .filter((view) => view.responsive && silentMs(view) < SILENT_MS)
+        .sort((a, b) => silentMs(a) - silentMs(b)),
+    busyShare() {
+      const views = ready();
+      const busy = views.map((view) =>
+        silentMs(view) < SILENT_MS ? view.eventLoopUtilization : 1,
+      );
+      return busy.reduce((sum, share) => sum + share, 0) / Math.max(1, busy.length);
+    },
+    stop() {
+      loop.stop();
+      fleet.relay.close();
+    },
+  };
+}
+
+// --- internal ---
+
+function perform(
+  effect: Effect,
+  fleet: Fleet,
+  ledger: Ledger,
+  { told, finished }: PoolRunnerOptions,
+): void {
+  switch (effect.type) {
+    case 'spawn':
+      return fleet.spawn(effect);
+    case 'drain':
+      return fleet.drain(effect);
+    case 'cut':
+      return fleet.cut(effect.worker, effect.scope);
+    case 'signal':
+      if (effect.signal === 'SIGKILL') ledger.killed(effect.worker);
+      return fleet.signal(effect.worker, effect.signal);
+    case 'tell':
+      ledger.told(effect.told, performance.now());
+      return told(effect.told);
+    case 'finished':
+      return finished(effect.outcome);
+  }
+}
