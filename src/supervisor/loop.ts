@@ -27,8 +27,9 @@ export interface Loop {
 const TURN_INTERVAL_MS = 1000;
 
 /**
- * So long between two turns means that we did not run (SIGSTOP, a paused VM, a laptop lid), not that
- * the workers did not. Below it, the shortest unresponsive timeout (3 s) leaves time for a report.
+ * So long between two turns means that we did not run (SIGSTOP, a paused VM, a laptop lid), not
+ * that the workers did not. Below it, the shortest unresponsive timeout (3 s) leaves time for a
+ * report.
  */
 const SUSPENDED_MS = 2 * TURN_INTERVAL_MS;
 

@@ -5,9 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { answers, ECHO_APP, statusOf } from '../support/processes.ts';
-import { expectNothingLost } from '../support/recycling.ts';
 import { runCli } from '../support/run-cli.ts';
-import { serve } from '../support/serve.ts';
+import { serve, stopLoad } from '../support/serve.ts';
 import { faultSwitch, scratchFolder, writeApp } from '../support/scratch.ts';
 
 /** The first boot failed: exit code 4, a reason, a way out, and nothing is left. */
@@ -139,7 +138,7 @@ describe('a later worker', () => {
     expect(pool.told('recycled')).toEqual([]);
     faults.set();
     await pool.waitForTold('recycled', 2);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
   });
 
   test('that does not boot is the answer to `cofferdam recycle`', async () => {

@@ -5,9 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { answers, ECHO_APP, freePort, isAlive, killOne, waitUntil } from '../support/processes.ts';
-import { expectNothingLost } from '../support/recycling.ts';
 import { scratchFolder } from '../support/scratch.ts';
-import { readyPids, serve, statusOfPool } from '../support/serve.ts';
+import { readyPids, serve, statusOfPool, stopLoad } from '../support/serve.ts';
 
 interface Served {
   readonly args?: readonly string[];
@@ -31,9 +30,8 @@ async function expectNothingLostAt(
     pool.signal('SIGUSR2');
     await pool.waitForTold('recycled', 2 * round);
   }
-  const tally = await clients.stop();
-  expectNothingLost(tally);
-  expect(tally.workers.size).toBeGreaterThan(2);
+  await stopLoad(clients);
+  expect(clients.tally.workers.size).toBeGreaterThan(2);
 }
 
 const urlOf = (port: number): string => `http://127.0.0.1:${port}`;
@@ -79,7 +77,7 @@ describe('an app that listens', () => {
     expect((await statusOfPool(pool)).listen).toEqual([urlOf(port), urlOf(second)]);
     const clients = startClients('agent', { url: urlOf(second) });
     await expectNothingLostAt(pool, { url: urlOf(port) });
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
   });
 
   test('on a unix socket: the file survives recycles and crashes, and is gone at the end', async () => {

@@ -3,9 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { statusOf, waitUntil } from '../support/processes.ts';
-import { expectNothingLost } from '../support/recycling.ts';
 import { writeApp } from '../support/scratch.ts';
-import { serve, serveEcho, statusOfPool } from '../support/serve.ts';
+import { serve, serveEcho, statusOfPool, stopLoad } from '../support/serve.ts';
 
 const MIB = 2 ** 20;
 
@@ -29,7 +28,7 @@ describe('max-memory', { timeout: 60_000 }, () => {
     await leak(pool, 200 * MIB);
     await pool.waitForTold('recycled');
     await waitUntil('answers afterwards', () => clients.tally.ok > 150);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     const [recycled] = pool.told('recycled');
     expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
     // The sample may have come while the 200 MiB were still being filled.
@@ -46,7 +45,7 @@ describe('max-memory', { timeout: 60_000 }, () => {
     const floor = await memoryOf(pool);
     await leak(pool, 220 * MIB - floor);
     await pool.waitForTold('recycled');
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     const [recycled] = pool.told('recycled');
     expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
     expect(recycled?.memoryBytes).toBeGreaterThan(150 * MIB);

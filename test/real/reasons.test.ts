@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { LogEvent, RunningCofferdam } from '../support/cofferdam.ts';
 import { waitUntil } from '../support/processes.ts';
-import { expectMakeBeforeBreak, expectNothingLost } from '../support/recycling.ts';
+import { expectMakeBeforeBreak } from '../support/recycling.ts';
 import { runCli } from '../support/run-cli.ts';
-import { readyPids, serveEcho, statusOfPool } from '../support/serve.ts';
+import { readyPids, serveEcho, statusOfPool, stopLoad } from '../support/serve.ts';
 
 /** With a gate of 1 a recycle ends before the next one begins. */
 function expectOneAtATime(events: readonly LogEvent[]): void {
@@ -40,7 +40,7 @@ describe('max_requests', () => {
     await waitUntil('three generations of both slots', () =>
       [1, 2].every((slot) => limitsOf(pool, { slot, first: false }).length >= 2),
     );
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     const recycled = pool.told('recycled');
     expect(new Set(recycled.map(({ reason }) => reason))).toEqual(new Set(['max_requests']));
     // Half of the limit for the first of two slots, less the jitter.
@@ -62,7 +62,7 @@ describe('max_age', () => {
     const pool = await serveEcho(['--max-age', '2s', '--jitter', '10%']);
     const clients = startClients('raw', { url: pool.url });
     await pool.waitForTold('recycled', 5);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     const recycled = pool.told('recycled');
     for (const { reason, ageMs, slot, generation } of recycled) {
       expect(reason).toBe('max_age');
@@ -81,7 +81,7 @@ describe('manual', () => {
     const clients = startClients('agent', { url: pool.url });
     pool.signal('SIGUSR2');
     await pool.waitForTold('recycled', 3);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     const slots = pool.told('recycled').map(({ slot }) => slot);
     expect(slots.toSorted((a, b) => a - b)).toEqual([1, 2, 3]);
     expect(pool.told('recycled').every(({ reason }) => reason === 'manual')).toBe(true);
@@ -95,7 +95,7 @@ describe('manual', () => {
     const clients = startClients('agent', { url: pool.url });
     const { code, stdout } = await runCli(['recycle', '--name', pool.name]);
     expect(pool.told('recycled')).toHaveLength(2);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^slot \d replaced in .*s\nslot \d replaced in .*s\n$/);
   });
@@ -110,7 +110,7 @@ describe('manual', () => {
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(/there is no slot 3; the slots are 1, 2/);
     await waitUntil('enough answers', () => clients.tally.ok > 100);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(pool.told('recycled').map(({ slot }) => slot)).toEqual([2]);
   });
 });
@@ -126,7 +126,7 @@ describe('without room for a surge', () => {
       most = Math.max(most, workers.length);
       return pool.told('recycled').length >= 2;
     });
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(most).toBe(2);
     expect(pool.told('recycle_started').map(({ breakFirst }) => breakFirst)).toEqual([true, true]);
     expectOneAtATime(pool.events);

@@ -5,10 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { answers, ECHO_APP, freePort } from '../support/processes.ts';
-import { expectNothingLost } from '../support/recycling.ts';
 import { runCli } from '../support/run-cli.ts';
 import { scratchFolder } from '../support/scratch.ts';
-import { readyPids, serve, statusOfPool } from '../support/serve.ts';
+import { readyPids, serve, statusOfPool, stopLoad } from '../support/serve.ts';
 
 interface Env {
   readonly argv: readonly string[];
@@ -52,7 +51,7 @@ describe('a reload', () => {
     `);
     pool.signal('SIGHUP');
     await pool.waitForTold('recycled', 2);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     for (const _ of [1, 2, 3, 4]) {
       const { env, argv, execArgv } = await envOf(pool.url);
       expect(env['COLOUR']).toBe('blue');

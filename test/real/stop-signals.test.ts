@@ -5,8 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { waitUntil } from '../support/processes.ts';
-import { expectNothingLost } from '../support/recycling.ts';
-import { serveEcho, statusOfPool } from '../support/serve.ts';
+import { serveEcho, statusOfPool, stopLoad } from '../support/serve.ts';
 
 async function readySlots(pool: RunningCofferdam): Promise<number[]> {
   const { workers } = await statusOfPool(pool);
@@ -54,7 +53,7 @@ describe('signals', () => {
     }
     pool.signal('SIGTTOU');
     expect(await readySlots(pool)).toEqual([1]);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(pool.told('scaled').map(({ from, to }) => [from, to])).toEqual([
       [1, 2],
       [2, 3],

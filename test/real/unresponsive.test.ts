@@ -3,8 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import { isAlive, killOne, statusOf, waitUntil } from '../support/processes.ts';
-import { expectNothingLost } from '../support/recycling.ts';
-import { connectionsByPid, readyPids, serveEcho } from '../support/serve.ts';
+import { connectionsByPid, readyPids, serveEcho, stopLoad } from '../support/serve.ts';
 import { failureClasses, failuresOf, NO_FAILURES } from '../support/tally.ts';
 
 const ARGS = ['--unresponsive-timeout', '3s', '--kill-timeout', '500ms'];
@@ -59,7 +58,7 @@ describe('a supervisor that is suspended', { timeout: 60_000 }, () => {
     await pool.waitForTold('suspended');
     // The proof that somebody is blamed would come within two reports.
     await sleep(2500);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(pool.told('unresponsive')).toEqual([]);
     expect(pool.told('worker_killed')).toEqual([]);
     expect(readyPids(pool)).toEqual(before);

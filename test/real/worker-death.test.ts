@@ -3,9 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { isAlive, killOne, statusOf, waitUntil } from '../support/processes.ts';
-import { expectNothingLost } from '../support/recycling.ts';
 import { faultSwitch } from '../support/scratch.ts';
-import { connectionsByPid, readyPids, serveEcho } from '../support/serve.ts';
+import { connectionsByPid, readyPids, serveEcho, stopLoad } from '../support/serve.ts';
 import { failureClasses, failuresOf, NO_FAILURES } from '../support/tally.ts';
 
 interface Death {
@@ -137,7 +136,7 @@ describe('a worker that closes its channel', () => {
     expect(isAlive(old ?? 0)).toBe(true);
     expect(await slow).toBe(200);
     await waitUntil('end of the old worker', () => !isAlive(old ?? 0));
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(pool.told('worker_crashed')).toMatchObject([
       { pid: old, detail: expect.stringMatching(/^closed its channel .* is replaced$/) as string },
     ]);
@@ -162,7 +161,7 @@ describe('a worker that is recycled', () => {
     const clients = startClients('agent', { url: pool.url });
     pool.signal('SIGUSR2');
     await pool.waitForTold('recycled', 2);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(pool.told('recycled').map(({ killed }) => killed)).toEqual([true, true]);
     expect(pool.told('worker_killed').map(({ why }) => why)).toEqual([
       'did not leave within 0.5s after SIGTERM',
@@ -176,7 +175,7 @@ describe('a worker that is recycled', () => {
     const clients = startClients('agent', { url: pool.url }, { paths: ['GET /slow?ms=20'] });
     pool.signal('SIGUSR2');
     await pool.waitForTold('recycled', 2);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(pool.told('recycled').map(({ killed }) => killed)).toEqual([false, false]);
     expect(pool.told('worker_crashed')).toEqual([]);
   });

@@ -1,9 +1,14 @@
 /** Pools for tests of failure: each ends with its test, whatever became of it. */
 import { onTestFinished } from 'vitest';
+import type { ClientRun } from './client-loop.ts';
 import { spawnCofferdam, type RunningCofferdam, type SpawnOptions } from './cofferdam.ts';
 import type { Status } from '../../src/control/status.ts';
 import { ECHO_APP, waitUntil } from './processes.ts';
+import { expectNothingLost } from './recycling.ts';
 import { runCli } from './run-cli.ts';
+
+/** `expectNothingLost` wants more than 100. */
+const ANSWERS_MIN = 100;
 
 /** `cofferdam serve <args>`, not ready yet. */
 export async function serve(
@@ -24,6 +29,12 @@ export async function serveEcho(
   const pool = await serve([ECHO_APP, ...workers, ...args], { env });
   await pool.waitForTold('all_ready');
   return pool;
+}
+
+/** Ends a load of which nothing was lost, but not before it was one. */
+export async function stopLoad(clients: ClientRun): Promise<void> {
+  await waitUntil('enough answers', () => clients.tally.ok > ANSWERS_MIN);
+  expectNothingLost(await clients.stop());
 }
 
 /** Process ids of the workers that became ready, oldest first. */
