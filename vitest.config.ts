@@ -17,7 +17,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'fast',
-          include: ['test/{unit,sim,docs}/**/*.test.ts'],
+          include: ['test/{unit,sim,docs,leak}/**/*.test.ts'],
           sequence: { groupOrder: 0 },
         },
       },
@@ -26,7 +26,7 @@ export default defineConfig({
         test: {
           name: 'real',
           // No `exclude` here: it would take the place of the one on the command line.
-          include: ['test/!(unit|sim|docs)/**/*.test.ts'],
+          include: ['test/!(unit|sim|docs|leak)/**/*.test.ts'],
           maxWorkers: REAL_FILES_AT_ONCE,
           sequence: { groupOrder: 1 },
         },

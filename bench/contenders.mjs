@@ -25,12 +25,17 @@ export const WORKERS = 2;
 /** The tables tell them apart by these names. */
 export const COFFERDAM = 'Cofferdam';
 
+/** Workers stay stuck while probes are measured; at the end they are killed. */
+const WATCHED = ['--unresponsive-timeout', 'off', '--drain-timeout', '1s', '--kill-timeout', '1s'];
+
+const CHECKED = [...WATCHED, '--health-path', '/health', '--health-timeout', '900ms'];
+
 const READY_TIMEOUT_MS = 60_000;
 const READY_POLL_MS = 3;
 const STOP_TIMEOUT_MS = 10_000;
 
 /**
- * `plan({folder, port, home})` says what to run: arguments for Node, `env`, `files` to put into the
+ * `plan({folder, port, opsPort, home})` says what to run: arguments for Node, `env`, `files` to put into the
  * app's folder, `daemon` (the file with the process id of what the command leaves behind), and
  * `restarts`, which counts them in the output. `supervises`: the root process serves no requests.
  */
@@ -62,6 +67,36 @@ export const BUDGET_CONTENDERS = {
   [COFFERDAM]: { plan: cofferdamPlan(['--memory-budget', '512MiB', '--max-memory', '150MiB']) },
 };
 
+/**
+ * What each offers to ask for its health: `probe` says where. PM2 and `node:cluster` offer nothing,
+ * so there the app itself is asked, as its users do.
+ */
+export const PROBE_CONTENDERS = {
+  'node:cluster (the app)': { plan: clusterPlan('rr'), probe: ({ url }) => url },
+  'PM2 (the app)': { plan: pm2Plan(), probe: ({ url }) => url, reload: pm2Reload },
+  'Watt /ready': { plan: wattPlan(undefined, true), probe: ({ ops }) => `${ops}/ready` },
+  'Cofferdam /livez': {
+    plan: cofferdamPlan(WATCHED),
+    probe: ({ ops }) => `${ops}/livez`,
+    reload: cofferdamReload,
+  },
+  'Cofferdam /readyz': {
+    plan: cofferdamPlan(WATCHED),
+    probe: ({ ops }) => `${ops}/readyz`,
+    reload: cofferdamReload,
+  },
+  'Cofferdam health (priority)': {
+    plan: cofferdamPlan(CHECKED),
+    probe: ({ ops }) => `${ops}/health`,
+    reload: cofferdamReload,
+  },
+  'Cofferdam health (reserved)': {
+    plan: cofferdamPlan([...CHECKED, '--health-mode', 'reserved']),
+    probe: ({ ops }) => `${ops}/health`,
+    reload: cofferdamReload,
+  },
+};
+
 /** The contenders of `--only a,b`, all without it. */
 export function choose(contenders, only) {
   const all = Object.keys(contenders);
@@ -83,9 +118,9 @@ export function prepareApp(source, folder) {
 
 /** Starts a contender and waits for its first answer; `startMs` is the time until then. */
 export async function start(contender, folder, home) {
-  const port = await freePort();
+  const [port, opsPort] = [await freePort(), await freePort()];
   mkdirSync(home, { recursive: true });
-  const plan = contender.plan({ folder, port, home });
+  const plan = contender.plan({ folder, port, opsPort, home });
   for (const [name, content] of Object.entries(plan.files ?? {})) {
     writeFileSync(join(folder, name), JSON.stringify(content, null, 2));
   }
@@ -106,6 +141,9 @@ export async function start(contender, folder, home) {
   const pid = plan.daemon === undefined ? child.pid : await readPid(plan.daemon);
   return {
     url: `http://127.0.0.1:${port}`,
+    /** Where its health is told, if anywhere. */
+    ops: `http://127.0.0.1:${opsPort}`,
+    home,
     pid,
     startMs,
     restarts: () => plan.restarts?.(readLog()) ?? 0,
@@ -123,9 +161,10 @@ function clusterPlan(policy) {
 }
 
 function cofferdamPlan(extra = []) {
-  return ({ port }) => {
+  return ({ port, opsPort }) => {
     const address = ['--port', port, '--host', '127.0.0.1', '--name', `bench-${process.pid}`];
-    const flags = ['--workers', WORKERS, '--log', 'json', ...address, ...extra].map(String);
+    const ops = ['--ops', `127.0.0.1:${opsPort}`];
+    const flags = ['--workers', WORKERS, '--log', 'json', ...address, ...ops, ...extra].map(String);
     return {
       args: [join(ROOT, 'dist/cli/main.js'), 'serve', 'server.js', ...flags],
       restarts: (log) => occurrences(log, '"event":"recycled"'),
@@ -148,8 +187,17 @@ function pm2Plan({ args = [], env = {} } = {}) {
   };
 }
 
-function wattPlan(health) {
-  return ({ port }) => ({
+function pm2Reload({ home }) {
+  const env = { ...process.env, PM2_HOME: home, PM2_DISABLE_VERSION_CHECK: 'true' };
+  spawn(NODE, [join(MODULES, 'pm2/bin/pm2'), 'reload', 'bench'], { env, stdio: 'ignore' });
+}
+
+function cofferdamReload({ pid }) {
+  process.kill(pid, 'SIGUSR2');
+}
+
+function wattPlan(health, ready = false) {
+  return ({ port, opsPort }) => ({
     args: [join(MODULES, 'wattpm/bin/cli.js'), 'start'],
     files: {
       'watt.json': {
@@ -158,6 +206,7 @@ function wattPlan(health) {
         runtime: {
           workers: WORKERS,
           server: { hostname: '127.0.0.1', port },
+          ...(ready && { metrics: { hostname: '127.0.0.1', port: opsPort } }),
           logger: { level: 'info' },
           ...(health === undefined ? {} : { health }),
         },

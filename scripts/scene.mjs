@@ -142,7 +142,6 @@ function createPool(slotCount, latency, reasons) {
       replacedInMs: 480 + Math.round(dice() * 200),
       drainMs: 900 + Math.round(dice() * 1500),
       moved: Math.round(dice() * 9),
-      refusedStreams: 0,
       cutRequests: 0,
       cutLongLived: 0,
       killed: false,

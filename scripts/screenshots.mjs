@@ -13,20 +13,15 @@ const FOLDER = fileURLToPath(new URL('../docs/images/', import.meta.url));
 
 const SHOTS = [
   { name: 'page-light', width: 1440, height: 1000, colorScheme: 'light' },
-  { name: 'page-dark', width: 1440, height: 1000, colorScheme: 'dark', open: 1 },
-  { name: 'page-hour', width: 1440, height: 1000, colorScheme: 'dark', window: '60' },
+  { name: 'page-hour', width: 1440, height: 1000, colorScheme: 'dark', window: '60', open: 1 },
   { name: 'page-phone', width: 360, height: 800, colorScheme: 'light' },
-  { name: 'page-4k', width: 3840, height: 2160, colorScheme: 'light' },
 ];
 
-const wanted = process.argv.slice(2);
 const scene = await openScene();
 const browser = await openBrowser();
 try {
   mkdirSync(FOLDER, { recursive: true });
-  for (const shot of SHOTS) {
-    if (wanted.length === 0 || wanted.includes(shot.name)) await take(shot);
-  }
+  for (const shot of SHOTS) await take(shot);
 } finally {
   await browser.close();
   await scene.close();
@@ -49,6 +44,6 @@ async function take({ name, width, height, colorScheme, window, open }) {
       .click();
   // One more second of the scene: what was chosen is drawn with the next sample at the latest.
   await page.waitForTimeout(1200);
-  await page.screenshot({ path: join(FOLDER, `${name}.png`), fullPage: width < 3000 });
+  await page.screenshot({ path: join(FOLDER, `${name}.png`), fullPage: true });
   await page.close();
 }

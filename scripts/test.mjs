@@ -13,8 +13,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, installPackages, installTools, ROOT, runBin } from './setup.mjs';
 
-/** Says the same on every Node version, or needs tools that do: left out by `--core`. */
-const NOT_CORE = ['test/docs/**', 'test/real/package.test.ts'];
+/** Says the same on every Node version, or drives programs that do: left out by `--core`. */
+const NOT_CORE = [
+  'test/docs/**',
+  'test/support/**',
+  'test/real/{package,demo,load,leak,leak-corpus,metrics}.test.ts',
+  'test/real/{cli,page}*.test.ts',
+];
 
 const args = process.argv.slice(2);
 const isCore = args.includes('--core');

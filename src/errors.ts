@@ -104,6 +104,17 @@ export const ERRORS = {
     hint: 'The message says why.',
     exitCode: EXIT.failed,
   },
+  COF_BAD_SNAPSHOT: {
+    meaning: 'A file is not a whole V8 heap snapshot.',
+    hint: 'Take it again; a process that is killed while it writes leaves half a file.',
+    exitCode: EXIT.usage,
+  },
+  COF_APP_ANSWERS_BADLY: {
+    meaning:
+      'The app refuses, redirects or fails the request that `leak` would send it by thousands.',
+    hint: 'Choose another one with --path, or say --any-status to test this answer.',
+    exitCode: EXIT.undecided,
+  },
   COF_INTERNAL: {
     meaning: 'A fault in Cofferdam itself.',
     hint: 'Please report it with the text above.',

@@ -3,13 +3,14 @@
  * for.
  */
 import type { Run } from './command.ts';
+import { leakSwitches } from './leak-flags.ts';
 
 export interface Command {
   readonly name: string;
   readonly summary: string;
   readonly usage: string;
-  /** Takes all settings, or only those that find a running instance. */
-  readonly settings: 'all' | 'instance';
+  /** Takes all settings, only those that find a running instance, or flags of its own. */
+  readonly settings: 'all' | 'instance' | 'none';
   /** Switches that only this command has: `--json` and what it does. */
   readonly switches: readonly (readonly [flag: string, sentence: string])[];
   readonly examples: readonly string[];
@@ -40,8 +41,24 @@ export const COMMANDS: readonly Command[] = [
     elsewhere: ['start', 'run', 'up', 'exec'],
   },
   {
+    name: 'leak',
+    summary: 'Find out whether an app leaks, how much, and where.',
+    usage: 'cofferdam leak <app> [flags] [-- app arguments]',
+    settings: 'none',
+    switches: leakSwitches(),
+    examples: [
+      'cofferdam leak server.js',
+      'cofferdam leak server.js --path /search?q={{n}} --duration 2m',
+      'cofferdam leak server.js --script requests.har --json',
+      'cofferdam leak server.js --baseline last-week.js',
+      'cofferdam leak --diff one.heapsnapshot two.heapsnapshot three.heapsnapshot',
+    ],
+    load: () => import('./leak.ts'),
+    elsewhere: ['leaks', 'memory', 'profile', 'heap'],
+  },
+  {
     name: 'check',
-    summary: 'Check the configuration and show where each value comes from.',
+    summary: 'Show the configuration and where each value is from.',
     usage: 'cofferdam check [<app>] [flags]',
     settings: 'all',
     switches: [JSON_SWITCH],
@@ -61,7 +78,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'events',
-    summary: 'Follow what a running instance does, one line for each decision.',
+    summary: 'Follow the decisions of a running instance.',
     usage: 'cofferdam events [--name <name>] [--json]',
     settings: 'instance',
     switches: [JSON_SWITCH],
@@ -71,7 +88,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'reload',
-    summary: 'Read the configuration again and replace the workers one by one.',
+    summary: 'Read the configuration again, replace the workers.',
     usage: 'cofferdam reload [--name <name>]',
     settings: 'instance',
     switches: [],
@@ -94,7 +111,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'scale',
-    summary: 'Change the number of workers, within --workers MIN..MAX.',
+    summary: 'Change the number of workers, within MIN..MAX.',
     usage: 'cofferdam scale <n> [--name <name>] [--json]',
     settings: 'instance',
     switches: [JSON_SWITCH],
@@ -104,7 +121,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'probe',
-    summary: 'Ask for the health of a running instance; exit code 0 is green.',
+    summary: 'Ask whether an instance is well; exit code 0: yes.',
     usage: 'cofferdam probe live|ready|started [--name <name>] [--json]',
     settings: 'instance',
     switches: [JSON_SWITCH],

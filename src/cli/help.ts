@@ -62,11 +62,12 @@ function renderProgram(page: Page): readonly string[] {
 function renderCommand(page: Page, command: Command): readonly string[] {
   const isInstance = (row: SettingRow): boolean => INSTANCE_SETTINGS.some((key) => key === row.key);
   const all = command.settings === 'all';
+  const rows = all ? SETTINGS : command.settings === 'none' ? [] : SETTINGS.filter(isInstance);
   return [
     command.summary,
     list(page, 'Examples', command.examples),
     list(page, 'Usage', [command.usage]),
-    ...(all ? settingGroups(page, SETTINGS) : settingGroups(page, SETTINGS.filter(isInstance))),
+    ...settingGroups(page, rows),
     table(page, 'Other', [...command.switches, ...globalEntries()]),
     ...(all ? appendix(page) : []),
   ];

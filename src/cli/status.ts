@@ -65,7 +65,7 @@ function countRecycles({ recycles }: Status): string {
 function renderWorkers(workers: readonly WorkerStatus[], paint: Paint): readonly string[] {
   const [head = '', ...rows] = alignColumns(
     [
-      ['SLOT', 'STATE', 'PID', 'GEN', 'AGE', 'REQUESTS', 'BUSY', 'MEMORY', 'GROWTH', 'NEXT'],
+      ['SLOT', 'STATE', 'PID', 'GEN', 'AGE', 'REQS', 'BUSY', 'MEMORY', 'GROWTH', 'NEXT'],
       ...workers.map((worker) => [
         String(worker.slot),
         worker.responsive ? worker.state : 'silent',
@@ -102,7 +102,7 @@ function growthOf({ slopeBytesPerSecond }: WorkerStatus): string {
   return `${formatBytes(slopeBytesPerSecond)}/s`;
 }
 
-/** The reasons as they fit into a column of a table; the long words are in --json and in the log. */
+/** The reasons as they fit into a column; the long words are in --json and in the log. */
 const SHORT_REASONS = { max_requests: 'reqs', max_memory: 'memory', max_age: 'age' } as const;
 
 function nextOf({ next }: WorkerStatus): string {

@@ -1,11 +1,7 @@
 /** The rows of the settings table that say how a running instance is watched and asked. */
+import { MINUTE_MS, SECOND_MS, TIMER_MAX_MS } from './durations.ts';
 import { OPS_ADDRESS_FORM } from './ops-address.ts';
 import type { SettingRow } from './setting-row.ts';
-
-const SECOND_MS = 1000;
-const MINUTE_MS = 60 * SECOND_MS;
-/** Node's timers overflow (and fire at once) above 2^31-1 ms, which is 24.8 days. */
-const TIMER_MAX_MS = 24 * 24 * 60 * MINUTE_MS;
 
 export const OPS_SETTINGS = [
   {
@@ -53,7 +49,7 @@ export const OPS_SETTINGS = [
     off: true,
     limits: { min: 5 * SECOND_MS, max: TIMER_MAX_MS, reason: 'workers report each second' },
     group: 'Operations',
-    sentence: '/livez turns red when so long no worker gave any sign of life.',
+    sentence: 'Turn /livez red when no worker gave any sign of life for so long.',
   },
   {
     key: 'shutdown-delay',
@@ -62,7 +58,7 @@ export const OPS_SETTINGS = [
     off: true,
     limits: { min: 1, max: TIMER_MAX_MS, reason: 'a time to wait' },
     group: 'Operations',
-    sentence: 'On SIGTERM, serve on for so long with a red /readyz before the drain begins.',
+    sentence: 'On a graceful stop, serve on for so long with a red /readyz before the drain.',
     elsewhere: ['pre-stop', 'prestop-delay', 'lame-duck', 'shutdown-wait'],
   },
   {

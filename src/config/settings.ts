@@ -3,13 +3,9 @@
  * of the configuration file, `--help` and docs/reference/settings.md are all made from it.
  */
 import { BARE_WORKER_BYTES } from './budget.ts';
+import { MINUTE_MS, SECOND_MS, TIMER_MAX_MS } from './durations.ts';
 import { OPS_SETTINGS } from './settings-ops.ts';
 import type { KindValues, SettingRow } from './setting-row.ts';
-
-const SECOND_MS = 1000;
-const MINUTE_MS = 60 * SECOND_MS;
-/** Node's timers overflow (and fire at once) above 2^31-1 ms, which is 24.8 days. */
-const TIMER_MAX_MS = 24 * 24 * 60 * MINUTE_MS;
 
 const WAIT_LIMITS = { min: 100, max: TIMER_MAX_MS, reason: 'below 100ms nothing could finish' };
 const SIZE_LIMITS = {

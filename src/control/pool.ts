@@ -185,6 +185,8 @@ function shift(turn: Turn, exactGapMs: number): void {
     pool.workers.set(worker.id, shiftWorker(worker, gapMs));
   }
   for (const { number, restarts } of pool.slots.values()) {
+    // One that was over before the gap stays over.
+    if (restarts.notBefore <= pool.now - gapMs) continue;
     changeSlot(turn, number, { restarts: { ...restarts, notBefore: restarts.notBefore + gapMs } });
   }
   tell(turn, { event: 'suspended', gapMs });

@@ -16,6 +16,8 @@ export interface WorkerStatus {
   /** The hard limit; 0 = none. */
   readonly limitBytes: number;
   readonly heapUsedBytes: number;
+  /** Share of the last report's interval in which the event loop was busy, 0..1. */
+  readonly eventLoopUtilization: number;
   /** Growth over the last minute. */
   readonly slopeBytesPerSecond: number;
   /** False while a ready worker sends no reports. */

@@ -75,7 +75,7 @@ function emptyState(): State {
   };
 }
 
-/** A slot that comes later has an empty past: all tracks have the same length and the same buckets. */
+/** A slot that comes later has an empty past: all tracks have the same length and buckets. */
 function openSlot(state: State, slot: number): void {
   if (state.slots.has(slot) || state.slots.size >= SLOTS_MAX) return;
   const tracks = createTracks<SlotPoint>(SLOT_KEEPS);

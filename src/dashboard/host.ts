@@ -5,7 +5,7 @@
  */
 import { isIP } from 'node:net';
 
-/** `header`: the Host header; `names`: what the user allows besides loopback names and addresses. */
+/** `header`: the Host header; `names`: allowed besides loopback names and addresses. */
 export function isHostAllowed(header: string | undefined, names: readonly string[]): boolean {
   const name = hostOf(header ?? '');
   if (name === null) return false;

@@ -1,6 +1,7 @@
 /** Requests per second out of counters that begin anew with every worker. */
+import type { WorkerStatus } from '../control/status.ts';
 import { servingOnly } from './client/serving.ts';
-import type { PageStatus, PageWorker, SlotPoint } from './wire.ts';
+import type { PageStatus, SlotPoint } from './wire.ts';
 
 /**
  * Workers report once a second, and so do we look: without a window every phase shift would be a
@@ -49,7 +50,7 @@ interface Look {
 }
 
 function points(
-  workers: readonly PageWorker[],
+  workers: readonly WorkerStatus[],
   looks: readonly Look[],
 ): ReadonlyMap<number, SlotPoint> {
   const [first, ...later] = looks;

@@ -1,5 +1,6 @@
 /** The page for those without scripts: what is known now, as a plain table. */
-import type { PageStatus, PageWorker } from './wire.ts';
+import type { WorkerStatus } from '../control/status.ts';
+import type { PageStatus } from './wire.ts';
 
 /** HTML, with every text escaped. */
 export function statusTable(status: PageStatus): string {
@@ -28,7 +29,7 @@ export function statusTable(status: PageStatus): string {
 
 // --- internal ---
 
-const COLUMNS: readonly (readonly [string, (worker: PageWorker) => string])[] = [
+const COLUMNS: readonly (readonly [string, (worker: WorkerStatus) => string])[] = [
   ['Slot', ({ slot }) => String(slot)],
   ['Generation', ({ generation }) => String(generation)],
   ['State', ({ state }) => state],

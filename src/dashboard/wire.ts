@@ -1,15 +1,8 @@
 /** What the live page is told over its event stream. Types only: server and browser share them. */
-import type { Status, WorkerStatus } from '../control/status.ts';
+import type { Status } from '../control/status.ts';
 import type { RecycleReason, Told } from '../control/types.ts';
 
-/** Fields that not every instance can fill; the page shows a dash for what is missing. */
-export type PageWorker = WorkerStatus & {
-  /** Share of the last second in which the event loop was busy, 0..1. */
-  readonly eventLoopUtilization?: number;
-};
-
 export type PageStatus = Status & {
-  readonly workers: readonly PageWorker[];
   /** Of the last seconds; null where nothing was answered. */
   readonly latency?: { readonly p50Ms: number | null; readonly p99Ms: number | null };
 };

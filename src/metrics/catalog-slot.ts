@@ -47,7 +47,7 @@ export const SLOT_METRICS: readonly Metric[] = [
     name: 'cofferdam_worker_loop_lag_seconds',
     type: 'gauge',
     unit: 'seconds',
-    help: 'The longest time in the last second in which the event loop did not turn.',
+    help: 'The longest time within the last 15 s in which the event loop did not turn.',
     read: ({ eventLoopLagMs }, emit) => emit([], round3(eventLoopLagMs / 1000)),
   }),
 ];

@@ -38,6 +38,7 @@ export interface WorkerBook {
   readonly requestsPerSecond: number;
   readonly slopeBytesPerSecond: number;
   readonly externalBytes: number;
+  /** The longest of the last 15 s. */
   readonly eventLoopLagMs: number;
   readonly rssBytes: number;
   readonly reportedAt: number;
@@ -47,8 +48,8 @@ export interface Ledger {
   report(worker: WorkerId, slot: number, said: Said, now: number): void;
   sample(worker: WorkerId, memory: { anonBytes: number; rssBytes: number }, now: number): void;
   drained(worker: WorkerId, result: DrainResult): void;
-  /** A worker is born: it is as good as one that reported. */
-  born(worker: WorkerId, now: number): void;
+  /** A worker was born, or became ready: a sign of life like a report. */
+  heard(worker: WorkerId, now: number): void;
   /** KILL is on its way: what it was doing is lost. */
   killed(worker: WorkerId): void;
   gone(worker: WorkerId): void;
@@ -79,7 +80,9 @@ export function createLedger(): Ledger {
   };
 
   return {
-    born: (worker, now) => void open(worker, now),
+    heard(worker, now) {
+      open(worker, now).reportedAt = now;
+    },
     report(worker, slot, said, now) {
       const book = open(worker, now);
       const answered = said.report.requests - (book.said?.report.requests ?? 0);
@@ -87,6 +90,9 @@ export function createLedger(): Ledger {
       perSlot.set(slot, (perSlot.get(slot) ?? 0) + answered);
       if (answered > 0 || said.report.inFlight === 0) progressAt = now;
       book.requestsPerSecond = smoothRate(book, answered, now);
+      const lagMs = said.measures.eventLoopLagMs;
+      if (lagMs >= book.lag.ms || now - book.lag.at > LAG_WINDOW_MS)
+        book.lag = { ms: lagMs, at: now };
       book.said = said;
       book.reportedAt = now;
     },
@@ -134,12 +140,16 @@ export function createLedger(): Ledger {
 
 // --- internal ---
 
+/** A scraper comes each 15 s: what happened since its last visit must still be there. */
+const LAG_WINDOW_MS = 15_000;
+
 /** Weight of the newest second in a worker's request rate. */
 const RATE_WEIGHT = 0.2;
 
 interface Book {
   readonly slope: Slope;
   said: Said | null;
+  lag: { readonly ms: number; readonly at: number };
   reportedAt: number;
   requestsPerSecond: number;
   rssBytes: number;
@@ -162,6 +172,7 @@ function createBook(now: number): Book {
   return {
     slope: createSlope(),
     said: null,
+    lag: { ms: 0, at: now },
     reportedAt: now,
     requestsPerSecond: 0,
     rssBytes: 0,
@@ -215,6 +226,6 @@ function viewOf(book: Book): WorkerBook {
     rssBytes,
     slopeBytesPerSecond: book.slope.perSecond(),
     externalBytes: book.said?.measures.externalBytes ?? 0,
-    eventLoopLagMs: book.said?.measures.eventLoopLagMs ?? 0,
+    eventLoopLagMs: book.lag.ms,
   };
 }

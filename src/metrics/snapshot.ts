@@ -1,4 +1,4 @@
-/** Everything that metrics and probes may tell at one moment: plain numbers, made without waiting. */
+/** Everything that metrics may tell at one moment: plain numbers, made without waiting. */
 import type { RecycleReason, WorkerStateName } from '../control/types.ts';
 import type { Counters } from './ledger.ts';
 

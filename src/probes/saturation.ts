@@ -1,4 +1,4 @@
-/** Saturation with hysteresis: a number that swings around one limit must not make a probe swing. */
+/** Saturation with hysteresis: a number that swings must not make a probe swing. */
 
 export interface SaturationGate {
   /** Takes the busy share (0..1) of this moment; to be called about once a second. */

@@ -10,7 +10,7 @@ export interface AppAnswer {
 }
 
 export interface Asks {
-  /** Rejects with a sentence when the worker dies, does not answer in time, or is asked too much. */
+  /** Rejects with a sentence when the worker dies, is late, or is asked too much. */
   ask(worker: WorkerId, timeoutMs: number, send: (id: number) => void): Promise<AppAnswer>;
   answered(worker: WorkerId, message: Extract<WorkerMessage, { type: 'answer' }>): void;
   workerGone(worker: WorkerId): void;

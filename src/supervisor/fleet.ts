@@ -185,7 +185,7 @@ function spawnMember(
     reportedAt: options.now(),
     listenFailure: null,
   });
-  options.ledger.born(worker, options.now());
+  options.ledger.heard(worker, options.now());
   if (process_.pid === undefined) return;
   options.onPid(process_.pid, true);
   options.emit({ type: 'spawned', worker, pid: process_.pid });

@@ -27,10 +27,10 @@ export interface Loop {
 const TURN_INTERVAL_MS = 1000;
 
 /**
- * A turn that comes so much later than it should means that we did not run (SIGSTOP, a paused VM, a
- * laptop lid), not that the workers did not.
+ * So long between two turns means that we did not run (SIGSTOP, a paused VM, a laptop lid), not that
+ * the workers did not. Below it, the shortest unresponsive timeout (3 s) leaves time for a report.
  */
-const SUSPENDED_MS = 3000;
+const SUSPENDED_MS = 2 * TURN_INTERVAL_MS;
 
 export function createLoop(options: LoopOptions): Loop {
   let state = createPool(options.policy);
@@ -53,7 +53,7 @@ export function createLoop(options: LoopOptions): Loop {
       state = result.state;
       effects.push(...result.effects);
     };
-    if (gapMs > SUSPENDED_MS) take({ type: 'suspended', gapMs }, turnAt);
+    if (gapMs > SUSPENDED_MS) take({ type: 'suspended', gapMs }, now);
     turnAt = now;
     // All news first, as if it came before the next deadline: when we are the late ones, a worker
     // whose report lies in the queue behind others was not silent.

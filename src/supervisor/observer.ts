@@ -1,4 +1,4 @@
-/** Turns what the pools know into what metrics and probes tell; reads no worker, waits for nobody. */
+/** Turns what the pools know into what metrics and probes tell; waits for nobody. */
 import { performance } from 'node:perf_hooks';
 import type { Settings } from '../config/settings.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';

@@ -1,7 +1,7 @@
 /**
- * The ops listener: probes, metrics, status and the page, read-only, on a port of its own. It stands
- * in the supervisor's room because it holds a socket; what it says is made in `probes` and
- * `metrics`. Every answer comes from memory, except the app's own health check, which has a bound.
+ * The ops listener: probes, metrics, status and the page, read-only, on a port of its own. It is in
+ * the supervisor's room because it holds a socket; what it says is made in `probes` and `metrics`.
+ * Every answer comes from memory, except the app's own health check, which has a bound.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';

@@ -29,7 +29,8 @@ type Latency = Required<PageStatus>['latency'];
 function createLatency(durations: () => readonly number[]): (now: number) => Latency {
   let past: { readonly at: number; readonly counts: readonly number[] }[] = [];
   return (now) => {
-    const counts = durations();
+    // A copy: the ledger counts on in the same list.
+    const counts = [...durations()];
     past = [...past.filter(({ at }) => now - at <= WINDOW_MS), { at: now, counts }];
     const before = past[0]?.counts ?? counts;
     const recent = counts.map((count, index) => count - (before[index] ?? 0));

@@ -54,7 +54,11 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
     ...options,
     ledger,
     emit: (event) => loop.enqueue(event),
-    onReady: (worker, pid) => options.sampleNow(sampledOf(worker, pid)),
+    onReady(worker, pid) {
+      // A boot may block for long: it is no silence.
+      ledger.heard(worker, now());
+      options.sampleNow(sampledOf(worker, pid));
+    },
     now,
   });
   const loop = createLoop({

@@ -17,7 +17,7 @@ export interface SamplerOptions {
 export interface Sampler {
   /** Reads one worker now, out of turn. */
   sample(worker: Sampled): void;
-  /** Memory of supervisor and workers at this moment; null where the kernel does not tell. */
+  /** Memory of supervisor and workers, a second old; null where the kernel does not tell. */
   tree(): TreeMemory | null;
   supervisorBytes(): number | null;
   /** Proportional memory of a worker, as old as the last look at the shared pages. */
@@ -37,20 +37,27 @@ const FIRST_LOOK_MS = 5000;
 export function startSampler(options: SamplerOptions): Sampler {
   const meter = createTreeMeter();
   const pids = (): number[] => [process.pid, ...options.workers().map(({ pid }) => pid)];
-  const sample = ({ pid, took }: Sampled): void => {
+  const sample = ({ pid, took }: Sampled): WorkerMemory | null => {
     const memory = readWorkerMemory(pid);
     if (memory !== null) took(memory);
+    return memory;
   };
-  const round = setInterval(() => {
-    for (const worker of options.workers()) sample(worker);
-  }, SAMPLE_MS);
+  let own = readWorkerMemory(process.pid);
+  let tree: TreeMemory | null = null;
+  const readAll = (): void => {
+    own = readWorkerMemory(process.pid);
+    const all = [own, ...options.workers().map(sample)];
+    tree = meter.add(all.filter((memory) => memory !== null));
+  };
+  const round = setInterval(readAll, SAMPLE_MS);
   const look = (): void => void meter.refresh(pids());
   const firstLook = setTimeout(look, FIRST_LOOK_MS);
   const refresh = setInterval(look, SHARED_PAGES_MS);
   return {
-    sample,
-    tree: () => meter.read(pids()),
-    supervisorBytes: () => readWorkerMemory(process.pid)?.anonBytes ?? null,
+    sample: (worker) => void sample(worker),
+    // Of the last round: a scrape of 64 workers must not read 64 files.
+    tree: () => tree ?? meter.read(pids()),
+    supervisorBytes: () => own?.anonBytes ?? null,
     pssBytes: (pid) => meter.pssBytes(pid),
     stop() {
       clearInterval(round);

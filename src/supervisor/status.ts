@@ -58,7 +58,7 @@ function workerOf(view: WorkerView, { pool, ledger }: StatusSources, now: number
   const slopeBytesPerSecond = Math.round(book?.slopeBytesPerSecond ?? 0);
   const limitBytes = pool.policy.maxMemoryBytes;
   const { slot, generation, pid, state, requests, inFlight, longLived, connections } = view;
-  const { memoryBytes, heapUsedBytes, responsive } = view;
+  const { memoryBytes, heapUsedBytes, eventLoopUtilization, responsive } = view;
   return {
     slot,
     generation,
@@ -72,6 +72,7 @@ function workerOf(view: WorkerView, { pool, ledger }: StatusSources, now: number
     memoryBytes,
     limitBytes,
     heapUsedBytes,
+    eventLoopUtilization,
     slopeBytesPerSecond,
     responsive,
     next:

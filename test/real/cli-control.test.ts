@@ -70,6 +70,7 @@ const STATUS: Status = {
     memoryBytes: 212 * 2 ** 20,
     limitBytes: slot === 1 ? 0 : 220 * 2 ** 20,
     heapUsedBytes: 50 * 2 ** 20,
+    eventLoopUtilization: 0,
     slopeBytesPerSecond: slot === 1 ? 0 : 1023 * 1024,
     responsive: true,
     next: slot === 1 ? null : { reason: 'max_requests' as const, inMs: 86_399_000 },
@@ -92,9 +93,9 @@ describe('status', () => {
       recycles   max_memory 3, manual 1
       failures   2 crashes, 0 boot failures
 
-      SLOT  STATE          PID  GEN  AGE  REQUESTS  BUSY  MEMORY       GROWTH  NEXT
-         1  lingering  4194303    4  23h     12.3M    25  212MiB            -  -
-       999  lingering  4194303    4  23h     12.3M    25  ▰▰▰▰ 212MiB  1MiB/s  reqs 23h
+      SLOT  STATE          PID  GEN  AGE   REQS  BUSY  MEMORY       GROWTH  NEXT
+         1  lingering  4194303    4  23h  12.3M    25  212MiB            -  -
+       999  lingering  4194303    4  23h  12.3M    25  ▰▰▰▰ 212MiB  1MiB/s  reqs 23h
       "
     `);
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);

@@ -42,8 +42,12 @@ test('it holds the program, its types and the papers, and nothing else', () => {
   );
   expect(paths).toEqual(expect.arrayContaining(['dist/index.js', 'dist/index.d.ts']));
   expect(paths).toEqual(expect.arrayContaining(Object.values(manifest.bin)));
+  const page = ['page.html', 'style.css', 'icon.svg', 'app.js', 'uPlot.min.css', 'uPlot.LICENSE'];
+  const pagePaths = page.map((name) => `dist/dashboard/client/${name}`);
+  expect(paths).toEqual(expect.arrayContaining(pagePaths));
   const expected = /^(dist\/.+\.(js|cjs|d\.ts|d\.cts)|package\.json|[A-Z]+(\.md)?)$/;
-  expect(paths.filter((path) => !expected.test(path))).toEqual([]);
+  const others = paths.filter((path) => !expected.test(path) && !pagePaths.includes(path));
+  expect(others).toEqual([]);
 });
 
 test('the command runs', () => {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Told } from '../../src/control/types.ts';
 import { BACKLOG_BYTES_MAX, VIEWERS_MAX } from '../../src/dashboard/stream.ts';
 import type { PageStatus } from '../../src/dashboard/wire.ts';
-import { servePage, type ServedPage } from '../support/page-feed.ts';
+import { servePage, type ServedPage } from '../support/served-page.ts';
 
 const STATUS = {
   name: '<b>shop</b>',

@@ -1,5 +1,3 @@
-/// <reference lib="dom" />
-/// <reference lib="dom.iterable" />
 /** The live page in a real headless Chromium, in front of a scene and of a real pool. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,9 +5,15 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openBrowser } from '../../scripts/browser.mjs';
 import { spawnCofferdam } from '../support/cofferdam.ts';
-import { servePageOf } from '../support/page-feed.ts';
+import { opsUrl } from '../support/ops.ts';
 import { ECHO_APP, freePort } from '../support/processes.ts';
 import { lacks } from '../support/tools.ts';
+
+interface Shown {
+  readonly atMs: number;
+  readonly seenMs: number;
+  readonly text: string;
+}
 
 /** A page on a machine that does ten other things; reached only when the test fails. */
 const PATIENCE_MS = 20_000;
@@ -48,10 +52,7 @@ describe.skipIf(lacks('chromium'))('the live page', { timeout: 60_000 }, () => {
       if (isBad && !isExpected) complaints.push(`console: ${message.text()}`);
     });
     await page.exposeFunction('complain', (text: string) => complaints.push(text));
-    await page.addInitScript(
-      "document.addEventListener('securitypolicyviolation', (event) => " +
-        'complain(`policy: ${event.violatedDirective} ${event.blockedURI}`))',
-    );
+    await page.addInitScript({ path: 'test/support/in-page.js' });
     await page.goto(url);
     return page;
   }
@@ -69,33 +70,31 @@ describe.skipIf(lacks('chromium'))('the live page', { timeout: 60_000 }, () => {
     expect(await page.locator('.card').count()).toBe(4);
     expect(await page.locator('canvas').count()).toBe(8);
     expect(await page.locator('#events li').count()).toBeGreaterThan(50);
-    expect(await inkOf(page)).toBeGreaterThan(500);
+    expect(await page.evaluate<number>('probe.ink()')).toBeGreaterThan(500);
     const before = await page.locator('#tree .plot').getAttribute('aria-label');
     expect(before).toMatch(/Whole tree \d+ MiB.*budget 1\.00 GiB/);
-    await page.waitForFunction(
-      (text) => document.querySelector('#tree .plot')?.getAttribute('aria-label') !== text,
-      before,
-    );
+    const label = (): Promise<string | null> =>
+      page.locator('#tree .plot').getAttribute('aria-label');
+    await expect.poll(label, { timeout: PATIENCE_MS }).not.toBe(before);
   });
 
   test('shows a recycle of a real pool within two seconds', async () => {
-    const cofferdam = await spawnCofferdam([ECHO_APP, '--workers', '2']);
+    const flags = ['--workers', '2', '--ops', '127.0.0.1:0'];
+    const cofferdam = await spawnCofferdam([ECHO_APP, ...flags]);
     try {
+      const ops = await opsUrl(cofferdam);
       await cofferdam.waitForTold('all_ready');
-      const feed = await servePageOf(cofferdam.name);
-      try {
-        const page = await visit(feed.url);
-        await page.locator('.card[data-state="ready"]').nth(1).waitFor();
-        const shown = page.evaluate(waitForEvent, 'recycled');
-        cofferdam.signal('SIGUSR2');
-        const { atMs, seenMs, text } = await shown;
-        expect(seenMs - atMs).toBeLessThan(2000);
-        expect(text).toMatch(/Slot \d recycled.*by hand \(manual\).*nothing lost/);
-        await page.locator('#memory .signs', { hasText: 'by hand' }).waitFor();
-        await page.locator('#reasons', { hasText: 'by hand' }).waitFor();
-      } finally {
-        await feed.close();
-      }
+      const page = await visit(ops);
+      await page.locator('.card[data-state="ready"]').nth(1).waitFor();
+      const shown = page.evaluate<Shown>("probe.waitForEvent('recycled')");
+      cofferdam.signal('SIGUSR2');
+      const { atMs, seenMs, text } = await shown;
+      expect(seenMs - atMs).toBeLessThan(2000);
+      expect(text).toMatch(/Slot \d recycled.*by hand \(manual\).*nothing lost/);
+      await page.locator('#memory .signs', { hasText: 'by hand' }).waitFor();
+      await page.locator('#reasons', { hasText: 'by hand' }).waitFor();
+      await fetch(cofferdam.url).then((response) => response.text());
+      await page.locator('#latency canvas').waitFor();
     } finally {
       await cofferdam.stop();
     }
@@ -113,9 +112,7 @@ describe.skipIf(lacks('chromium'))('the live page', { timeout: 60_000 }, () => {
       expect(await page.locator('#memory canvas').isVisible()).toBe(true);
       own = await startScene(port, 1);
       await page.locator('[data-link="live"]').waitFor({ state: 'attached' });
-      await page.waitForFunction(() =>
-        /up \d s/.test(document.querySelector('#instance')?.textContent ?? ''),
-      );
+      await page.locator('#instance', { hasText: /up \d s/ }).waitFor();
       // Home is the oldest point: it is of the first server, which is half a minute older.
       await page.locator('#memory .plot').focus();
       await page.keyboard.press('Home');
@@ -132,33 +129,20 @@ describe.skipIf(lacks('chromium'))('the live page', { timeout: 60_000 }, () => {
     const page = await visitLive({ viewport: { width, height: Math.round(width * 0.6) + 300 } });
     await page.locator('.card button').first().click();
     await page.locator('.card dl').first().waitFor();
-    const { over, outside } = await page.evaluate(() => {
-      const right = document.documentElement.clientWidth;
-      const sticks = [...document.querySelectorAll('main *, header *')].filter(
-        (element) =>
-          element.getBoundingClientRect().right > right + 1 && !element.closest('.skip, legend'),
-      );
-      return {
-        over: document.documentElement.scrollWidth - right,
-        outside: sticks.map((element) => element.outerHTML.slice(0, 80)),
-      };
-    });
-    expect(outside).toEqual([]);
-    expect(over).toBeLessThanOrEqual(0);
+    expect(await page.evaluate<string[]>('probe.outside()')).toEqual([]);
   });
 
   test.each(['light', 'dark'] as const)('%s: every text can be read', async (colorScheme) => {
     const page = await visitLive({ colorScheme });
-    const ground = await page.evaluate(() => getComputedStyle(document.documentElement).background);
+    const ground = await page.evaluate<string>("probe.style('backgroundColor')");
     const isDark = /rgb\((\d+)/.exec(ground)?.[1];
     expect(Number(isDark) < 128).toBe(colorScheme === 'dark');
-    expect(await page.evaluate(weakTexts)).toEqual([]);
+    expect(await page.evaluate<string[]>('probe.weakTexts()')).toEqual([]);
   });
 
   test('colors can be chosen against the system, and stay chosen', async () => {
     const page = await visitLive({ colorScheme: 'light' });
-    const scheme = (): Promise<string> =>
-      page.evaluate(() => getComputedStyle(document.documentElement).colorScheme);
+    const scheme = (): Promise<string> => page.evaluate<string>("probe.style('colorScheme')");
     await page.locator('#theme input[value=auto]').focus();
     await page.keyboard.press('ArrowLeft');
     expect(await scheme()).toBe('dark');
@@ -172,12 +156,7 @@ describe.skipIf(lacks('chromium'))('the live page', { timeout: 60_000 }, () => {
     const reached = new Set<string>();
     for (let step = 0; step < 30 && !reached.has('events'); step += 1) {
       await page.keyboard.press('Tab');
-      reached.add(
-        await page.evaluate(() => {
-          const { id, className, name, textContent } = document.activeElement as HTMLInputElement;
-          return id || name || className || textContent;
-        }),
-      );
+      reached.add(await page.evaluate<string>('probe.focused()'));
     }
     expect([...reached]).toEqual(
       expect.arrayContaining(['skip', 'window', 'theme', 'plot', 'events']),
@@ -194,10 +173,7 @@ describe.skipIf(lacks('chromium'))('the live page', { timeout: 60_000 }, () => {
 
   test('nothing moves for those who asked for that', async () => {
     const duration = (page: Page): Promise<string> =>
-      page
-        .locator('.bar i')
-        .first()
-        .evaluate((bar) => getComputedStyle(bar).transitionDuration);
+      page.evaluate<string>("probe.style('transitionDuration', '.bar i')");
     expect(await duration(await visitLive())).not.toBe('0s');
     expect(await duration(await visitLive({ reducedMotion: 'reduce' }))).toBe('0s');
   });
@@ -225,65 +201,6 @@ async function startScene(
   const [url] = (await Promise.race([once(child.stdout, 'data'), died])) as [Buffer];
   died.catch(() => {});
   return { child, url: url.toString().trim() };
-}
-
-/** Pixels of the memory chart that are drawn on. */
-function inkOf(page: Page): Promise<number> {
-  return page.locator('#memory canvas').evaluate((element) => {
-    const canvas = element as HTMLCanvasElement;
-    const { width, height } = canvas;
-    const pixels = canvas.getContext('2d')!.getImageData(0, 0, width, height).data;
-    return pixels.filter((value, index) => index % 4 === 3 && value > 128).length;
-  });
-}
-
-/** Runs in the page: when the event was told by the server, and when it stood in the document. */
-function waitForEvent(event: string): Promise<{ atMs: number; seenMs: number; text: string }> {
-  return new Promise((resolve) => {
-    const list = document.getElementById('events')!;
-    const look = new MutationObserver(() => {
-      const item = list.querySelector(`[data-event="${event}"]`);
-      if (item === null) return;
-      look.disconnect();
-      const atMs = Date.parse(item.querySelector('time')!.dateTime);
-      resolve({ atMs, seenMs: Date.now(), text: item.textContent ?? '' });
-    });
-    look.observe(list, { childList: true });
-  });
-}
-
-/** Runs in the page: texts with less contrast than WCAG asks for (AA, 4.5). */
-function weakTexts(): string[] {
-  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true })!;
-  const rgba = (color: string): number[] => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const luminance = (color: number[]): number => {
-    const [red = 0, green = 0, blue = 0] = color.map((part) => {
-      const share = part / 255;
-      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  };
-  const groundOf = (element: Element | null): number[] => {
-    for (let at = element; at !== null; at = at.parentElement) {
-      const color = rgba(getComputedStyle(at).backgroundColor);
-      if (color[3] === 255) return color;
-    }
-    return [255, 255, 255];
-  };
-  return [...document.querySelectorAll('#page *')]
-    .filter((element) => [...element.childNodes].some((node) => node.nodeType === 3))
-    .filter((element) => element.getClientRects().length > 0 && !element.closest('.skip, legend'))
-    .flatMap((element) => {
-      const text = luminance(rgba(getComputedStyle(element).color));
-      const ground = luminance(groundOf(element));
-      const contrast = (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
-      return contrast < 4.5 ? [`${contrast.toFixed(2)} ${element.outerHTML.slice(0, 90)}`] : [];
-    });
 }
 
 function secondsBetween(from: string | null, to: string | null): number {

@@ -1,6 +1,7 @@
 /** Probes of a real instance: with every worker stuck, on the way down, and the app's own check. */
-import { writeFileSync } from 'node:fs';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -232,6 +233,17 @@ describe('the listener', () => {
     });
     expect(asked.code).toBe(2);
     expect(asked.stderr).toContain('COF_OPS_ADDRESS');
+    // The default address: ours now, or somebody's already.
+    const squatter = createServer().listen(9477, '127.0.0.1');
+    await Promise.race([once(squatter, 'listening'), once(squatter, 'error')]).catch(() => {});
+    try {
+      const second = await spawnCofferdam([ECHO_APP, '--workers', '1']);
+      running.push(second);
+      await second.waitForTold('all_ready');
+      expect(second.events.map(({ event }) => event)).toContain('no_ops');
+    } finally {
+      squatter.close();
+    }
   });
 });
 

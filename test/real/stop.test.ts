@@ -41,12 +41,18 @@ describe('a graceful stop', () => {
     async (signal) => {
       const pool = await serveEcho();
       const family = processesOf(pool.pid);
-      const slow = await startSlow(pool, 6, 4000);
-      const clients = startClients('agent-close', { url: pool.url }, { clients: 4 });
+      const clients = startClients(
+        'agent-close',
+        { url: pool.url },
+        { clients: 4, paths: ['GET /'] },
+      );
       await waitUntil('answers', () => clients.tally.ok > 20);
+      const slow = await startSlow(pool, 6, 5000);
       pool.signal(signal);
       await pool.waitForTold('stopping');
       await waitUntil('a refused client', () => clients.tally.refused > 0);
+      // At once, and not at the end of the drain.
+      expect(isAlive(pool.pid)).toBe(true);
       expect(await slow.ends).toEqual(Array(6).fill(200));
       await expectEnd(pool, 0, family);
       const tally = await clients.stop();

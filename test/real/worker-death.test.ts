@@ -50,6 +50,9 @@ const DEATHS: readonly Death[] = [
 
 const CLIENTS = 16;
 
+/** Out of step with each other, so that no report finds all clients between two requests. */
+const SLOW_PATHS = ['GET /slow?ms=310', 'GET /slow?ms=430', 'GET /slow?ms=590'];
+
 /** Ends one worker (`pid`, or whichever gets the request); resolves when its death was told. */
 async function die(pool: RunningCofferdam, death: Death, pid: number): Promise<void> {
   const { by } = death;
@@ -67,7 +70,7 @@ describe('a worker', () => {
       {
         clients: CLIENTS,
         thinkMs: 0,
-        paths: ['GET /slow?ms=400'],
+        paths: SLOW_PATHS,
       },
     );
     const held = await connectionsByPid(pool, CLIENTS);

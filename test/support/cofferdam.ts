@@ -78,7 +78,8 @@ export async function spawnCofferdam(
 ): Promise<RunningCofferdam> {
   if (!existsSync(CLI)) throw new Error('dist/ is missing: npm run build');
   count += 1;
-  const name = `test-${process.pid}-${count}`;
+  const named = args.indexOf('--name');
+  const name = named < 0 ? `test-${process.pid}-${count}` : (args[named + 1] ?? '');
   const port = await freePort();
   const address = ['--port', String(port), '--host', '127.0.0.1'];
   const extra = options.bare ? [] : address;

@@ -173,6 +173,7 @@ describe('policyOf', () => {
       drainTimeoutMs: 30_000,
       longDrainTimeoutMs: 120_000,
       killTimeoutMs: 5000,
+      shutdownDelayMs: 0,
       unresponsiveTimeoutMs: 30_000,
     });
     const ranged = await configOf(['app.js', '-w', '2..8']);

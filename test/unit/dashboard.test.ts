@@ -1,8 +1,10 @@
 /** The parts of the live page that only compute: history, rates, marks, hosts, words, the store. */
+import type { WorkerStatus } from '../../src/control/status.ts';
 import { describe, expect, test } from 'vitest';
 import { RECYCLE_REASONS, type Told } from '../../src/control/types.ts';
 import { formatBytes, formatCount, formatDuration } from '../../src/dashboard/client/format.ts';
 import { gaugesOf } from '../../src/dashboard/client/gauges.ts';
+import { styleOf } from '../../src/dashboard/client/lines.ts';
 import { REASONS } from '../../src/dashboard/client/reasons.ts';
 import { sentenceOf } from '../../src/dashboard/client/sentences.ts';
 import { createStore } from '../../src/dashboard/client/store.ts';
@@ -17,12 +19,12 @@ import {
   createTrack,
   FINE_POINTS,
 } from '../../src/dashboard/track.ts';
-import type { Hello, PageStatus, PageWorker, PoolPoint } from '../../src/dashboard/wire.ts';
+import type { Hello, PageStatus, PoolPoint } from '../../src/dashboard/wire.ts';
 
 const HOUR_S = 3600;
 const MIB = 2 ** 20;
 
-function worker(changes: Partial<PageWorker> = {}): PageWorker {
+function worker(changes: Partial<WorkerStatus> = {}): WorkerStatus {
   return {
     slot: 1,
     generation: 1,
@@ -36,6 +38,7 @@ function worker(changes: Partial<PageWorker> = {}): PageWorker {
     memoryBytes: 100 * MIB,
     limitBytes: 200 * MIB,
     heapUsedBytes: 50 * MIB,
+    eventLoopUtilization: 0.3,
     slopeBytesPerSecond: 0,
     responsive: true,
     next: null,
@@ -43,7 +46,7 @@ function worker(changes: Partial<PageWorker> = {}): PageWorker {
   };
 }
 
-function statusWith(workers: readonly PageWorker[], pid = 1): PageStatus {
+function statusWith(workers: readonly WorkerStatus[], pid = 1): PageStatus {
   return {
     name: 'app',
     pid,
@@ -157,6 +160,13 @@ describe('rates', () => {
   });
 });
 
+describe('lines', () => {
+  test('24 slots differ in color or dash, so eight differ in more than their color', () => {
+    const looks = Array.from({ length: 24 }, (_, index) => JSON.stringify(styleOf(index + 1)));
+    expect(new Set(looks).size).toBe(24);
+  });
+});
+
 describe('events', () => {
   const started = { event: 'recycle_started', slot: 3, reason: 'max_memory' } as Told;
   const ready = { event: 'worker_ready', slot: 3, generation: 2, pid: 1, bootMs: 1 } as Told;
@@ -244,7 +254,7 @@ describe('words', () => {
     expect(words).toEqual([
       ['Memory budget', 'fine', 'fine'],
       ['Nearest memory limit', '■ due', 'full'],
-      ['Busiest event loop', '–', 'fine'],
+      ['Busiest event loop', 'fine', 'fine'],
       ['Serving', '▲ not all', 'high'],
     ]);
   });

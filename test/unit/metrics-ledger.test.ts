@@ -22,7 +22,7 @@ function said(requests: number, inFlight = 0, longLived = 0): Said {
 describe('ledger', () => {
   test('adds up what worker after worker counted in one slot', () => {
     const ledger = createLedger();
-    ledger.born(1, 0);
+    ledger.heard(1, 0);
     ledger.report(1, 1, said(10), 1000);
     ledger.report(1, 1, said(15), 2000);
     ledger.gone(1);
@@ -46,6 +46,19 @@ describe('ledger', () => {
     ledger.killed(2);
     expect(ledger.counters().dropped).toEqual({ crash: 0, deadline: 1, handover: 0, killed: 2 });
     expect(ledger.counters().cutLongLived).toBe(1);
+  });
+
+  test('remembers the worst lag until a scraper has seen it', () => {
+    const ledger = createLedger();
+    const lag = (ms: number): Said => {
+      const { report, measures } = said(1);
+      return { report, measures: { ...measures, eventLoopLagMs: ms } };
+    };
+    ledger.report(1, 1, lag(900), 1000);
+    ledger.report(1, 1, lag(5), 15_900);
+    expect(ledger.bookOf(1)?.eventLoopLagMs).toBe(900);
+    ledger.report(1, 1, lag(7), 16_900);
+    expect(ledger.bookOf(1)?.eventLoopLagMs).toBe(7);
   });
 
   test('makes progress while requests are answered or none waits', () => {

@@ -1,5 +1,5 @@
 /** A card for each slot: its own sawtooth, and, opened, everything that is known of its worker. */
-import type { PageWorker } from '../wire.ts';
+import type { WorkerStatus } from '../../control/status.ts';
 import { createChart, type Chart } from './chart.ts';
 import { make, setText } from './dom.ts';
 import {
@@ -84,7 +84,7 @@ const SIGNS: Readonly<Record<string, string>> = {
   killing: '✕',
 };
 
-const DETAILS: readonly (readonly [string, (worker: PageWorker) => string])[] = [
+const DETAILS: readonly (readonly [string, (worker: WorkerStatus) => string])[] = [
   ['Generation', ({ generation }) => formatCount(generation)],
   ['Process', ({ pid }) => String(pid ?? UNKNOWN)],
   ['Age', ({ ageMs }) => formatDuration(ageMs)],
@@ -96,11 +96,7 @@ const DETAILS: readonly (readonly [string, (worker: PageWorker) => string])[] = 
   ['Memory limit', ({ limitBytes }) => (limitBytes > 0 ? formatBytes(limitBytes) : 'none')],
   ['Growth', ({ slopeBytesPerSecond: slope }) => growth(slope)],
   ['Next recycle', ({ next }) => nextOf(next)],
-  [
-    'Event loop',
-    ({ eventLoopUtilization: share }) =>
-      share === undefined ? UNKNOWN : `${formatShare(share)} busy`,
-  ],
+  ['Event loop', ({ eventLoopUtilization }) => `${formatShare(eventLoopUtilization)} busy`],
 ];
 
 function growth(bytesPerSecond: number | undefined): string {
@@ -109,7 +105,7 @@ function growth(bytesPerSecond: number | undefined): string {
   return `${sign}${formatBytes(Math.round(Math.abs(bytesPerSecond)))}/s`;
 }
 
-function nextOf(next: PageWorker['next']): string {
+function nextOf(next: WorkerStatus['next']): string {
   if (next === undefined) return UNKNOWN;
   if (next === null) return 'none in sight';
   return `${REASONS[next.reason].text} in ${formatDuration(next.inMs)}`;
@@ -151,8 +147,8 @@ function addCard(cards: Map<number, Card>, slot: number, onChoose: () => void): 
 
 function fill(
   card: Card,
-  worker: PageWorker,
-  others: readonly PageWorker[],
+  worker: WorkerStatus,
+  others: readonly WorkerStatus[],
   store: Store,
   isOpen: boolean,
 ): void {
@@ -179,7 +175,7 @@ function fill(
 
 function modelOf(
   store: Store,
-  { slot, limitBytes }: PageWorker,
+  { slot, limitBytes }: WorkerStatus,
   window: { readonly from: number; readonly to: number },
 ): ChartModel {
   const lines = memoryLines(store, [slot], false).map((line) => ({

@@ -1,6 +1,7 @@
 /** How full the pool is: the shares by which a person sees what will run out first. */
+import type { WorkerStatus } from '../../control/status.ts';
 import { servingOnly } from './serving.ts';
-import type { PageStatus, PageWorker } from '../wire.ts';
+import type { PageStatus } from '../wire.ts';
 import { UNKNOWN, formatBytes, formatShare } from './format.ts';
 
 export type Level = 'fine' | 'high' | 'full';
@@ -32,7 +33,7 @@ export function gaugesOf(status: PageStatus): readonly Gauge[] {
   const nearest = highest(serving, ({ memoryBytes, limitBytes }) =>
     limitBytes > 0 ? memoryBytes / limitBytes : null,
   );
-  const busiest = highest(serving, ({ eventLoopUtilization }) => eventLoopUtilization ?? null);
+  const busiest = highest(serving, ({ eventLoopUtilization }) => eventLoopUtilization);
   const silent = serving.filter(({ responsive }) => !responsive).length;
   const { treeBytes, budget } = status;
   const level = ready - silent === 0 ? 'full' : ready - silent < serving.length ? 'high' : 'fine';
@@ -80,10 +81,10 @@ function gauge(
 }
 
 function highest(
-  workers: readonly PageWorker[],
-  shareOf: (worker: PageWorker) => number | null,
-): { readonly worker: PageWorker; readonly share: number } | null {
-  return workers.reduce<{ worker: PageWorker; share: number } | null>((best, worker) => {
+  workers: readonly WorkerStatus[],
+  shareOf: (worker: WorkerStatus) => number | null,
+): { readonly worker: WorkerStatus; readonly share: number } | null {
+  return workers.reduce<{ worker: WorkerStatus; share: number } | null>((best, worker) => {
     const share = shareOf(worker);
     return share !== null && share > (best?.share ?? -1) ? { worker, share } : best;
   }, null);

@@ -24,7 +24,7 @@ export function startReports(intervalMs: number): () => void {
         heapUsedBytes: heapUsed,
         eventLoopUtilization: utilization,
       },
-      measures: takeMeasures(external),
+      measures: takeMeasures(external, intervalMs),
     });
   };
   setInterval(report, intervalMs).unref();

@@ -97,7 +97,7 @@ function keptPath(path: string): string {
   return join(dirname(path), `.${basename(path)}.cofferdam`);
 }
 
-/** With a second name beside it, it was made by a Cofferdam: one that runs, or one that was killed. */
+/** With a second name beside it a Cofferdam made it: one that runs, or one that was killed. */
 function isOurs(path: string): boolean {
   const inode = path.startsWith('\0') ? null : inodeOf(path);
   return inode !== null && inode === inodeOf(keptPath(path));

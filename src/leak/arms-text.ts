@@ -1,0 +1,63 @@
+/** The table of an A/B run. */
+import type { ArmOutcome } from './arms.ts';
+import { SIGNALS, SIGNAL_WORDS, unitOf } from './series.ts';
+import type { Line, Signal } from './series.ts';
+import { formatAmount } from './words.ts';
+
+export function renderArms(outcomes: readonly ArmOutcome[]): string {
+  const signals = signalsOf(outcomes);
+  const lines = signals.flatMap((signal) => [
+    `${SIGNAL_WORDS[signal]} per request`,
+    ...table(outcomes, signal),
+    '',
+  ]);
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+// --- internal ---
+
+/** Those that leak in any arm, and always the heap. */
+function signalsOf(outcomes: readonly ArmOutcome[]): Signal[] {
+  return SIGNALS.filter(
+    (signal) =>
+      signal === 'heap' ||
+      outcomes.some(({ verdict }) =>
+        verdict.findings.some((one) => one.signal === signal && one.state === 'leaks'),
+      ),
+  );
+}
+
+function table(outcomes: readonly ArmOutcome[], signal: Signal): string[] {
+  const show = (line: Line | undefined): string => {
+    if (line === undefined) return '-';
+    const [value, low, high] = [line.slope, line.low, line.high].map((n) =>
+      formatAmount(n, unitOf(signal)),
+    );
+    return `${value} [${low}, ${high}]`;
+  };
+  const rows = outcomes.map((arm, at) => [
+    arm.name,
+    show(arm.rates[signal]),
+    at === 0 ? '' : differs(arm.differences[signal]) + show(arm.differences[signal]),
+    stateOf(arm, signal),
+  ]);
+  const all = [['arm', 'slope [95 %]', 'less the first arm', 'verdict'], ...rows];
+  const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all.map((row) =>
+    `  ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd(),
+  );
+}
+
+/** An interval around zero is no difference, whatever its middle. */
+function differs(line: Line | undefined): string {
+  if (line === undefined) return '';
+  return line.low <= 0 && line.high >= 0 ? '(none) ' : '';
+}
+
+function stateOf({ verdict }: ArmOutcome, signal: Signal): string {
+  if (verdict.kind === 'leak') {
+    const finding = verdict.findings.find((one) => one.signal === signal);
+    return finding?.state === 'leaks' ? 'leak' : 'no leak here';
+  }
+  return verdict.kind;
+}

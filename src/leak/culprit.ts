@@ -1,0 +1,161 @@
+/** After a verdict: who holds it, who allocated it, who opened it. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { freemem, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { compareProfiles } from './allocation-sites.ts';
+import type { AllocationSite } from './allocation-sites.ts';
+import { readSnapshots } from './heap-compare.ts';
+import type { Suspect } from './heap-diff.ts';
+import type { Lane } from './lane.ts';
+import type { ProfileNode, Site } from './probe-messages.ts';
+import type { Signal } from './series.ts';
+import type { Verdict } from './verdict.ts';
+import { formatAmount } from './words.ts';
+
+export interface Culprit {
+  /** Who holds what is new, best first; empty when no snapshot was possible. */
+  readonly suspects: readonly Suspect[];
+  readonly allocations: readonly AllocationSite[];
+  /** Where descriptors, handles and timers were made that nobody ended. */
+  readonly sites: readonly (Site & { readonly perRequest: number })[];
+  /** What descriptors were added, by what they point to. */
+  readonly descriptors: readonly { readonly what: string; readonly count: number }[];
+  /** Why some of the above is missing. */
+  readonly notes: readonly string[];
+  /** The last sampling profile, for a pprof file. */
+  readonly profile: ProfileNode | null;
+}
+
+export interface CulpritOptions {
+  readonly snapshotFolder: string | null;
+}
+
+export async function findCulprit(
+  lane: Lane,
+  verdict: Verdict,
+  before: ProfileNode | null,
+  options: CulpritOptions,
+): Promise<Culprit> {
+  const notes: string[] = [];
+  const profile = await askProfile(lane, notes);
+  const requests = Math.max(1, lane.answered() - firstLoadRequests(lane));
+  const allocations =
+    before === null || profile === null ? [] : await compareProfiles(before, profile, requests);
+  const leaks = (signals: readonly Signal[]): boolean =>
+    verdict.signal !== null &&
+    (signals.includes(verdict.signal) ||
+      verdict.findings.some(({ signal, state }) => state === 'leaks' && signals.includes(signal)));
+  const suspects = leaks(SEEN_IN_HEAP) ? await takeSnapshots(lane, options, notes) : [];
+  const made = leaks(MADE_SOMEWHERE)
+    ? await recordSites(lane, notes)
+    : { sites: [], descriptors: [] };
+  return { suspects, allocations, ...made, notes, profile };
+}
+
+// --- internal ---
+
+/** What has JavaScript objects to show for it. */
+const SEEN_IN_HEAP: readonly Signal[] = ['heap', 'external', 'handles', 'contexts', 'listeners'];
+
+/** What is made by a call that can be caught in the act. */
+const MADE_SOMEWHERE: readonly Signal[] = ['descriptors', 'handles', 'contexts'];
+
+/** Prime, so that a count per request of 1.000 or 0.100 is no accident of a round number. */
+const REQUESTS_BETWEEN = 199;
+
+/** A slow app gets fewer, or the search would take longer than the experiment. */
+const REQUESTS_BETWEEN_SLOW = 47;
+const SLOW_RATE = 40;
+
+/** Measured: 370..450 bytes of RSS per heap node; up to 28 times the heap with maps of strings. */
+const SNAPSHOT_FACTOR = 14;
+const SNAPSHOT_BASE_BYTES = 200 * 2 ** 20;
+
+/** A snapshot is written at some 10 MB a second on a loaded machine. */
+const SNAPSHOT_TIMEOUT_MS = 120_000;
+
+function firstLoadRequests(lane: Lane): number {
+  return lane.samples.find(({ phase }) => phase === 'load')?.requests ?? 0;
+}
+
+function stepOf(lane: Lane): number {
+  return lane.ratePerSecond() < SLOW_RATE ? REQUESTS_BETWEEN_SLOW : REQUESTS_BETWEEN;
+}
+
+async function askProfile(lane: Lane, notes: string[]): Promise<ProfileNode | null> {
+  try {
+    const reply = await lane.target.ask({ type: 'profile' });
+    return reply.type === 'profile' ? reply.head : null;
+  } catch (error) {
+    notes.push(`no allocation profile: ${String(error)}`);
+    return null;
+  }
+}
+
+async function takeSnapshots(
+  lane: Lane,
+  options: CulpritOptions,
+  notes: string[],
+): Promise<readonly Suspect[]> {
+  const heapBytes = lane.samples.at(-1)?.heapUsedBytes ?? 0;
+  const needBytes = SNAPSHOT_FACTOR * heapBytes + SNAPSHOT_BASE_BYTES;
+  const freeBytes = Math.min(freemem(), constrainedBytes());
+  if (needBytes > freeBytes) {
+    notes.push(
+      `no heap snapshots: they may need ${formatAmount(needBytes, 'bytes')}, and ` +
+        `${formatAmount(freeBytes, 'bytes')} are free; the allocation profile must do`,
+    );
+    return [];
+  }
+  const kept = options.snapshotFolder;
+  const folder = kept ?? (await mkdtemp(join(tmpdir(), 'cofferdam-leak-')));
+  const step = stepOf(lane);
+  const paths = [1, 2, 3].map((n) => join(folder, `${n}.heapsnapshot`));
+  try {
+    for (const path of paths) {
+      // Also before the first: what one batch of requests warms up is no suspect.
+      await lane.drive(step);
+      await lane.target.ask({ type: 'snapshot', path }, SNAPSHOT_TIMEOUT_MS);
+    }
+    return await readSnapshots(paths, { requests: [step, step] });
+  } catch (error) {
+    notes.push(`no heap snapshots: ${error instanceof Error ? error.message : String(error)}`);
+    return [];
+  } finally {
+    if (kept === null) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** What the control group leaves us; Node says 2^64 where there is no limit. */
+function constrainedBytes(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 && limit < 2 ** 53 ? limit - process.memoryUsage().rss : Infinity;
+}
+
+async function recordSites(
+  lane: Lane,
+  notes: string[],
+): Promise<Pick<Culprit, 'sites' | 'descriptors'>> {
+  const step = stepOf(lane);
+  try {
+    await lane.target.ask({ type: 'sites_start' });
+    // What is already open is of no interest; what these requests open and keep is.
+    const before = await lane.target.describeDescriptors();
+    await lane.drive(step);
+    const after = await lane.target.describeDescriptors();
+    const reply = await lane.target.ask({ type: 'sites' });
+    const found = reply.type === 'sites' ? reply.sites : [];
+    const sites = found
+      .filter(({ stack, count }) => stack !== '' && count >= step / 100)
+      .map((site) => ({ ...site, perRequest: site.count / step }));
+    const descriptors = [...after]
+      .map(([what, count]) => ({ what, count: count - (before.get(what) ?? 0) }))
+      .filter(({ count }) => count > 0)
+      .sort((a, b) => b.count - a.count)
+      .slice(0, 5);
+    return { sites, descriptors };
+  } catch (error) {
+    notes.push(`no creating sites: ${String(error)}`);
+    return { sites: [], descriptors: [] };
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Frontier attribution: which OLD objects do the NEW ones hang from? V8's object ids are stable and
+ * given in order, so three snapshots of one process tell the age of every object in the last one.
+ * Each new object is charged to the nearest old object on its path. What grew in both intervals
+ * counts; warm-up and requests in flight grow in one and drop out. No dominators, one walk.
+ */
+import { classOf, placeOf, printPath, stepsTo, variableOf } from './heap-path.ts';
+import type { Place, Step } from './heap-path.ts';
+import { explain } from './heap-explain.ts';
+import type { HeapGraph } from './heap-snapshot.ts';
+import { findFrontier, tallyHolders } from './heap-holders.ts';
+import type { Frontier, Holder, PerInterval } from './heap-holders.ts';
+import { walkHeap } from './heap-walk.ts';
+import type { HeapWalk } from './heap-walk.ts';
+
+/** Highest object ids of the earlier snapshots, and requests between the snapshots. */
+export interface Generations {
+  readonly firstId: number;
+  /** Null with two snapshots: then there is one interval, and no protection from warm-up. */
+  readonly secondId: number | null;
+  /** Requests in each interval; null when unknown (files given by hand). */
+  readonly requests: readonly [number, number] | null;
+}
+
+/** New objects of one class under one holder. `perRequest` is null when requests are unknown. */
+export interface Kin {
+  readonly className: string;
+  readonly count: number;
+  readonly bytes: number;
+  readonly perRequest: number | null;
+}
+
+export interface Suspect {
+  /** The variable or field: `sessions`; or the class of what holds, if nothing has a name. */
+  readonly name: string;
+  readonly holderClass: string;
+  /** From a root to the holder, the words of the programmer. */
+  readonly path: readonly string[];
+  /** The function through whose scope the path goes, with file and line. */
+  readonly reachedFrom: Place | null;
+  /** Live bytes added in both intervals together, and per request. */
+  readonly bytes: number;
+  readonly bytesPerRequest: number | null;
+  readonly kin: readonly Kin[];
+  /** Functions among the new objects, and classes that are written in a file. */
+  readonly places: readonly (Place & {
+    readonly perRequest: number | null;
+    readonly count: number;
+  })[];
+  /** What kind of leak the shape tells: listeners, timers, promises; null if it is plain data. */
+  readonly explanation: string | null;
+}
+
+/** Best first. Nobody reads a tenth suspect. */
+export const SUSPECTS_LIMIT = 8;
+
+/** Next to one that holds a kilobyte per request, one that holds ten bytes is nobody's suspect. */
+const CROWD_SHARE = 0.01;
+
+export function findSuspects(graph: HeapGraph, generations: Generations): Suspect[] {
+  const walk = walkHeap(graph);
+  const frontier = findFrontier(graph, walk, generations);
+  const holders = tallyHolders(graph, walk, frontier);
+  const ranked = [...new Set(holders.values())]
+    .map((holder) => ({ holder, score: scoreOf(holder.bytes, generations) }))
+    .filter(({ score }) => score > 0)
+    .sort((a, b) => b.score - a.score)
+    .slice(0, SUSPECTS_LIMIT)
+    .filter(({ score }, _, [best]) => score >= (best?.score ?? 0) * CROWD_SHARE);
+  const scene = { graph, walk, generations };
+  const members = groupMembers(scene, frontier, holders, new Set(ranked.map((r) => r.holder)));
+  return ranked.map(({ holder, score }) =>
+    describe(scene, holder, score, members.get(holder) ?? new Map()),
+  );
+}
+
+// --- internal ---
+
+interface Scene {
+  readonly graph: HeapGraph;
+  readonly walk: HeapWalk;
+  readonly generations: Generations;
+}
+
+/** Without a second interval everything new counts; with it, only what both have. */
+function scoreOf(bytes: PerInterval, { secondId }: Generations): number {
+  return secondId === null ? bytes[2] : 2 * Math.min(bytes[1], bytes[2]);
+}
+
+interface Members {
+  readonly className: string;
+  /** One of them. */
+  readonly sample: number;
+  readonly count: PerInterval;
+  readonly bytes: PerInterval;
+}
+
+/** New objects of the chosen holders by what they are, and by where they are written. */
+function groupMembers(
+  { graph, walk }: Scene,
+  frontier: Frontier,
+  holders: ReadonlyMap<number, Holder>,
+  chosen: ReadonlySet<Holder>,
+): Map<Holder, Map<string, Members>> {
+  const groups = new Map<Holder, Map<string, Members>>();
+  for (let at = 1; at < walk.reached; at++) {
+    const node = walk.order[at] as number;
+    const holder = holders.get(frontier.top[node] as number);
+    const age = frontier.age(node);
+    if (holder === undefined || age === 0 || !chosen.has(holder)) continue;
+    const group = groups.get(holder) ?? new Map<string, Members>();
+    groups.set(holder, group);
+    const className = classOf(graph, node);
+    const place = graph.locations.get(node);
+    const key = `${className} ${place?.scriptId ?? ''}:${place?.line ?? ''}:${place?.column ?? ''}`;
+    const members = group.get(key) ?? {
+      className,
+      sample: node,
+      count: [0, 0, 0] as PerInterval,
+      bytes: [0, 0, 0] as PerInterval,
+    };
+    group.set(key, members);
+    members.count[age] += 1;
+    members.bytes[age] += graph.nodeSize[node] as number;
+  }
+  return groups;
+}
+
+/** The largest kinds tell the story. */
+const KIN_LIMIT = 6;
+const PLACES_LIMIT = 5;
+
+function describe(
+  { graph, walk, generations }: Scene,
+  holder: Holder,
+  score: number,
+  groups: ReadonlyMap<string, Members>,
+): Suspect {
+  const steady = [...groups.values()].filter(({ bytes, count }) =>
+    generations.secondId === null ? count[2] > 0 : scoreOf(bytes, generations) > 0,
+  );
+  steady.sort((a, b) => weightOf(b) - weightOf(a));
+  const requests = generations.requests;
+  const both = requests === null ? null : requests[0] + requests[1];
+  const each = (count: PerInterval) => (both === null ? null : (count[1] + count[2]) / both);
+  const steps = stepsTo(graph, walk, holder.named ? holder.sample : holder.node);
+  const variable = variableOf(steps);
+  const kin = steady.slice(0, KIN_LIMIT).map(({ className, count, bytes }) => ({
+    className,
+    count: count[1] + count[2],
+    bytes: bytes[1] + bytes[2],
+    perRequest: each(count),
+  }));
+  const places = steady
+    .map(({ sample, count }) => ({ place: placeOf(graph, sample), count }))
+    .flatMap(({ place, count }) =>
+      place === null ? [] : [{ ...place, perRequest: each(count), count: count[1] + count[2] }],
+    )
+    .slice(0, PLACES_LIMIT);
+  const holderClass = classOf(graph, holder.node);
+  const inner = stepsTo(graph, walk, holder.sample);
+  return {
+    name: variable?.edge ?? holderClass,
+    holderClass,
+    path: printPath(steps),
+    reachedFrom: scopeOf(graph, steps),
+    bytes: score,
+    bytesPerRequest: both === null ? null : score / both,
+    kin,
+    places,
+    explanation: explain(inner, [holderClass, ...kin.map(({ className }) => className)]),
+  };
+}
+
+/** Strings and arrays are what things are made of; objects and functions are the things. */
+function weightOf({ className, bytes, count }: Members): number {
+  const size = bytes[1] + bytes[2];
+  return className.startsWith('(') ? size : size * 4 + count[1] + count[2];
+}
+
+/** The innermost function on the path that is written in a file of the app. */
+function scopeOf(graph: HeapGraph, steps: readonly Step[]): Place | null {
+  let fallback: Place | null = null;
+  for (const step of steps.toReversed()) {
+    if (!step.className.startsWith('function ')) continue;
+    const place = placeOf(graph, step.node);
+    if (place === null) continue;
+    if (!place.file.includes('/node_modules/')) return place;
+    fallback ??= place;
+  }
+  return fallback;
+}

@@ -1,0 +1,139 @@
+/** Names nodes of a heap graph as their programmer would: variables, fields, functions, files. */
+import { ROOT_NODE } from './heap-snapshot.ts';
+import type { HeapGraph } from './heap-snapshot.ts';
+import { NO_EDGE } from './heap-walk.ts';
+import type { HeapWalk } from './heap-walk.ts';
+
+/** A function or class in a source file; lines and columns count from 1. */
+export interface Place {
+  readonly name: string;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** One step of a path, from a root towards the holder. */
+export interface Step {
+  readonly node: number;
+  readonly edgeType: string;
+  /** Name of the variable, field or internal slot; `[12]` for an element. */
+  readonly edge: string;
+  readonly className: string;
+}
+
+/** Paths of linked lists have a step per item; more than this is told by its ends. */
+const STEPS_LIMIT = 4000;
+
+export function stepsTo(graph: HeapGraph, walk: HeapWalk, node: number): Step[] {
+  const steps: Step[] = [];
+  let at = node;
+  while (at !== ROOT_NODE && steps.length < STEPS_LIMIT) {
+    const edge = walk.parentEdge[at] ?? NO_EDGE;
+    if (edge === NO_EDGE) break;
+    const edgeType = graph.edgeTypes[graph.edgeType[edge] ?? 0] ?? '';
+    steps.push({ node: at, edgeType, edge: edgeText(graph, edge), className: classOf(graph, at) });
+    at = walk.parentNode[at] ?? ROOT_NODE;
+  }
+  return steps.toReversed();
+}
+
+export function edgeText(graph: HeapGraph, edge: number): string {
+  const type = graph.edgeTypes[graph.edgeType[edge] ?? 0];
+  const name = graph.edgeName[edge] ?? 0;
+  return type === 'element' || type === 'hidden' ? `[${name}]` : graph.text(name);
+}
+
+/** What it is: `Map`, `Session`, `function later`, `(string)`. */
+export function classOf(graph: HeapGraph, node: number): string {
+  const type = graph.nodeTypes[graph.nodeType[node] ?? 0] ?? '';
+  if (type === 'object' || type === 'native' || type === 'synthetic') {
+    return graph.text(graph.nodeName[node] ?? 0) || '(object)';
+  }
+  if (type === 'closure')
+    return `function ${graph.text(graph.nodeName[node] ?? 0) || '(anonymous)'}`;
+  return `(${type})`;
+}
+
+/** Where a function, or the class of an object, is written; null for Node's and V8's own. */
+export function placeOf(graph: HeapGraph, node: number): Place | null {
+  const location = graph.locations.get(node);
+  if (location === undefined) return null;
+  const file = scriptOf(graph, node);
+  if (file === null || file.startsWith('node:') || file === '') return null;
+  const name = graph.text(graph.nodeName[node] ?? 0);
+  return { name: name || '(anonymous)', file, line: location.line, column: location.column };
+}
+
+/** The node that an edge of this name leads to; -1 when there is none. */
+export function childBy(graph: HeapGraph, node: number, names: readonly string[]): number {
+  const end = graph.firstEdge[node + 1] ?? 0;
+  for (let edge = graph.firstEdge[node] ?? 0; edge < end; edge++) {
+    if (names.includes(edgeText(graph, edge))) return graph.edgeTo[edge] ?? -1;
+  }
+  return -1;
+}
+
+/**
+ * A short path for print: only what a programmer wrote, repeats folded:
+ * `process › mainModule › exports › handler › sessions`.
+ */
+export function printPath(steps: readonly Step[]): string[] {
+  const words: string[] = [];
+  let repeated = 1;
+  for (const step of steps) {
+    const word = wordOf(step);
+    if (word === null) continue;
+    if (word === words.at(-1)?.replace(/ ×\d+$/, '')) {
+      repeated += 1;
+      words[words.length - 1] = `${word} ×${repeated}`;
+      continue;
+    }
+    repeated = 1;
+    words.push(word);
+  }
+  if (words.length <= PRINTED_STEPS) return words;
+  const tail = words.slice(words.length - PRINTED_STEPS + 2);
+  return [...words.slice(0, 1), '…', ...tail];
+}
+
+/** The last variable or field on a path; null when there is none (only the engine holds it). */
+export function variableOf(steps: readonly Step[]): Step | null {
+  return steps.findLast((step) => isNamed(step)) ?? null;
+}
+
+// --- internal ---
+
+const PRINTED_STEPS = 9;
+
+/** Every object has them: they say nothing about where it is. */
+const SAID_BY_ALL = new Set(['__proto__', 'constructor', 'prototype', '_idleNext', '_idlePrev']);
+
+function isNamed(step: Step): boolean {
+  if (step.edgeType !== 'context' && step.edgeType !== 'property') return false;
+  return !SAID_BY_ALL.has(step.edge) && step.edge !== '';
+}
+
+function wordOf(step: Step): string | null {
+  if (isNamed(step)) return step.edge;
+  if (step.className.startsWith('function ')) return `${step.className.slice(9)}()`;
+  if (step.edgeType === 'shortcut') return step.className;
+  if (step.className.startsWith('Node / ')) return step.className.slice(7);
+  if (step.edge.includes(' pair in WeakMap')) return '(WeakMap value)';
+  return null;
+}
+
+function scriptOf(graph: HeapGraph, node: number): string | null {
+  const isClosure = graph.nodeTypes[graph.nodeType[node] ?? 0] === 'closure';
+  // An object's location is its constructor's: map → constructor → shared.
+  const closure = isClosure ? node : constructorOf(graph, node);
+  const shared = closure < 0 ? -1 : childBy(graph, closure, ['shared']);
+  const script = shared < 0 ? -1 : childBy(graph, shared, ['script', 'script_or_debug_info']);
+  if (script < 0) return null;
+  const name = graph.text(graph.nodeName[script] ?? 0);
+  return name.replace(/^file:\/\//, '');
+}
+
+function constructorOf(graph: HeapGraph, node: number): number {
+  const map = childBy(graph, node, ['map']);
+  return map < 0 ? -1 : childBy(graph, map, ['constructor']);
+}

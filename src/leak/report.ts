@@ -1,0 +1,230 @@
+/**
+ * What an experiment says, as data: the one source of the text, the JSON and the HTML page. Pure.
+ */
+import { basename } from 'node:path';
+import type { Culprit } from './culprit.ts';
+import type { Outcome } from './experiment.ts';
+import type { Suspect } from './heap-diff.ts';
+import { SIGNAL_WORDS, unitOf } from './series.ts';
+import type { Sample, Signal } from './series.ts';
+import type { Rate, Verdict } from './verdict.ts';
+import { formatAmount, formatNumber, formatSpan } from './words.ts';
+
+export interface Report {
+  /** Grows when a field changes its meaning or goes away. */
+  readonly schema: 1;
+  readonly app: string;
+  readonly node: string;
+  readonly command: string;
+  readonly at: string;
+  /** The verdict in one sentence. */
+  readonly sentence: string;
+  readonly verdict: Verdict;
+  /** What the number means for a machine. */
+  readonly advice: readonly string[];
+  /** For each signal that is not the answer: why not. */
+  readonly ruledOut: readonly string[];
+  readonly culprit: Omit<Culprit, 'profile'> | null;
+  readonly death: Outcome['death'];
+  readonly load: {
+    readonly requests: number;
+    readonly ratePerSecond: number;
+    readonly uniqueUrls: boolean;
+    readonly failures: Outcome['failures'];
+    readonly p50Ms: number;
+    readonly p99Ms: number;
+  };
+  readonly elapsedMs: number;
+  readonly samples: readonly Sample[];
+}
+
+export interface ReportOptions {
+  readonly app: string;
+  /** How to repeat it. */
+  readonly command: string;
+  readonly at: Date;
+  /** Memory that one worker may have, for the arithmetic. */
+  readonly limitBytes: number;
+  /** Traffic that the advice assumes. */
+  readonly trafficPerSecond: number;
+}
+
+export function buildReport(outcome: Outcome, options: ReportOptions): Report {
+  const { verdict, culprit } = outcome;
+  return {
+    schema: 1,
+    app: options.app,
+    node: outcome.node,
+    command: options.command,
+    at: options.at.toISOString(),
+    sentence: sentenceOf(verdict, culprit),
+    verdict,
+    advice: adviseOn(outcome, options),
+    ruledOut: ruleOut(verdict),
+    culprit: culprit === null ? null : omitProfile(culprit),
+    death: outcome.death,
+    load: {
+      requests: outcome.requests,
+      ratePerSecond: outcome.ratePerSecond,
+      uniqueUrls: outcome.unique,
+      failures: outcome.failures,
+      ...outcome.latency,
+    },
+    elapsedMs: outcome.elapsedMs,
+    samples: outcome.samples,
+  };
+}
+
+/** `1 006 B per request [1 003, 1 079]`. */
+export function formatRate(rate: Rate, signal: Signal): string {
+  const unit = unitOf(signal);
+  const show = (value: number): string => formatAmount(value, unit);
+  const what = unit === 'count' ? ` ${SIGNAL_WORDS[signal]}` : '';
+  return `${show(rate.slope)}${what} per ${rate.per} [${show(rate.low)}, ${show(rate.high)}]`;
+}
+
+/** `sessions` (Map) in store.js:5. */
+export function formatHolder(suspect: Suspect): string {
+  const kind =
+    suspect.holderClass === suspect.name ? '' : ` (${wordForClass(suspect.holderClass)})`;
+  const place = suspect.reachedFrom;
+  const from =
+    place === null ? '' : `, reached from ${place.name} (${basename(place.file)}:${place.line})`;
+  return `\`${suspect.name}\`${kind}${from}`;
+}
+
+/** `system / Context` is V8's word for the variables of a function. */
+export function wordForClass(className: string): string {
+  return className === 'system / Context' ? 'variable' : className;
+}
+
+// --- internal ---
+
+function omitProfile(culprit: Culprit): Omit<Culprit, 'profile'> {
+  const { suspects, allocations, sites, descriptors, notes } = culprit;
+  return { suspects, allocations, sites, descriptors, notes };
+}
+
+function sentenceOf(verdict: Verdict, culprit: Culprit | null): string {
+  const { kind, signal, rate } = verdict;
+  if (kind === 'leak' && signal !== null && rate !== null) {
+    const byte = unitOf(signal) === 'bytes' ? ` of ${SIGNAL_WORDS[signal]}` : '';
+    const keyed = verdict.keyedByInput
+      ? ' It grows with unique URLs only: a cache keyed by the request, without a limit.'
+      : '';
+    return `Leak${byte}: ${formatRate(rate, signal)}${blame(signal, culprit)}.${keyed}`;
+  }
+  if (kind === 'undecided') return `Undecided: ${openEnd(verdict)}.`;
+  const heap = verdict.findings.find((finding) => finding.signal === 'heap');
+  const seen =
+    heap?.visible === null || heap === undefined
+      ? ''
+      : `; a leak of ${formatAmount(heap.visible, 'bytes')} per request would have been seen`;
+  const word = kind === 'no leak' ? 'No leak' : `No leak, but ${kind}`;
+  return `${word}: ${verdict.because}${seen}.`;
+}
+
+function blame(signal: Signal, culprit: Culprit | null): string {
+  const site = culprit?.sites[0];
+  const fromSites = signal === 'descriptors' || signal === 'handles';
+  if (fromSites && site !== undefined) {
+    return `, made at ${site.stack.split('\n')[0]?.replace(/^at /, '') ?? '?'}`;
+  }
+  const [suspect] = culprit?.suspects ?? [];
+  if (suspect !== undefined) return `, held by ${formatHolder(suspect)}`;
+  const [allocation] = culprit?.allocations ?? [];
+  if (allocation === undefined) return '';
+  return `, allocated in ${allocation.name} (${basename(allocation.file)}:${allocation.line})`;
+}
+
+function openEnd(verdict: Verdict): string {
+  const { signal, slowing, moreRequests, because, rate } = verdict;
+  if (slowing !== null && signal !== null) {
+    const show = (value: number): string => formatAmount(value, unitOf(signal));
+    return (
+      `${SIGNAL_WORDS[signal]} still filling: slope now ${show(slowing.now)} per request, ` +
+      `was ${show(slowing.was)}`
+    );
+  }
+  const so =
+    signal !== null && rate !== null
+      ? ` (${SIGNAL_WORDS[signal]}: ${formatRate(rate, signal)})`
+      : '';
+  const more =
+    moreRequests === null ? '' : `; about ${formatNumber(moreRequests, 0)} more requests needed`;
+  return `${because}${so}${more}`;
+}
+
+const DAY_SECONDS = 86_400;
+
+function adviseOn(outcome: Outcome, options: ReportOptions): string[] {
+  const { signal, rate, kind } = outcome.verdict;
+  if (kind !== 'leak' || signal === null || rate === null) return [];
+  const perSecond = rate.per === 'second' ? 1 : options.trafficPerSecond;
+  const when =
+    rate.per === 'second' ? 'Idle or not' : `At ${formatNumber(perSecond, 0)} requests/s`;
+  const daily = formatAmount(rate.slope * perSecond * DAY_SECONDS, unitOf(signal));
+  const what = unitOf(signal) === 'count' ? ` ${SIGNAL_WORDS[signal]}` : '';
+  const { room, limit } = roomOf(outcome, options, signal);
+  const high = Math.max(rate.high, rate.slope);
+  const lines = [
+    `${when} that is ${daily}${what} a day; ` +
+      `${limit} lasts ${formatSpan(room / (rate.slope * perSecond))}.`,
+  ];
+  const requests = Math.floor((room / high) * KEEP_SHARE);
+  if (rate.per === 'request' && requests >= 1) {
+    const round = roundDown(requests);
+    lines.push(`Until it is mended, \`cofferdam serve --max-requests ${round}\` would hold.`);
+  }
+  return lines;
+}
+
+/** Leave a fifth of the room to garbage and to bursts. */
+const KEEP_SHARE = 0.8;
+
+/** Most systems start processes with this soft limit of descriptors. */
+const DESCRIPTOR_LIMIT = 1024;
+
+/** Other counted things cost memory: some kilobytes each, by experience. */
+const PIECE_BYTES = 2048;
+
+function roomOf(outcome: Outcome, options: ReportOptions, signal: Signal) {
+  const begin = outcome.samples.find(({ phase }) => phase === 'load') ?? outcome.samples[0];
+  if (signal === 'descriptors') {
+    const used = outcome.samples[0]?.descriptors ?? 0;
+    return {
+      room: Math.max(1, DESCRIPTOR_LIMIT - used),
+      limit: `the usual limit of ${DESCRIPTOR_LIMIT}`,
+    };
+  }
+  const bytes = Math.max(0, options.limitBytes - (begin?.anonBytes ?? begin?.rssBytes ?? 0));
+  const room = unitOf(signal) === 'count' ? bytes / PIECE_BYTES : bytes;
+  return { room, limit: `a limit of ${formatNumber(options.limitBytes / 2 ** 20, 0)} MiB` };
+}
+
+function roundDown(value: number): number {
+  const step = 10 ** Math.max(0, Math.floor(Math.log10(value)) - 1);
+  return Math.floor(value / step) * step;
+}
+
+const STATE_WORDS = {
+  flat: 'does not grow',
+  settled: 'grew, and stopped',
+  slowing: 'grows slower and slower',
+  unsure: 'may grow: not certain',
+  unmeasured: 'was not measured long enough',
+  leaks: 'grows too',
+} as const;
+
+function ruleOut(verdict: Verdict): string[] {
+  return verdict.findings.flatMap(({ signal, state, visible, looks }) => {
+    if (signal === verdict.signal && verdict.kind === 'leak') return [];
+    const unit = unitOf(signal);
+    const slope = looks.at(-1)?.line;
+    const number =
+      slope === undefined ? '' : ` (${formatRate({ ...slope, per: 'request' }, signal)})`;
+    const limit =
+      visible === null ? '' : `; ${formatAmount(visible, unit)} per request would have been seen`;
+    return [`${SIGNAL_WORDS[signal]}: ${STATE_WORDS[state]}${number}${limit}`];
+  });
+}

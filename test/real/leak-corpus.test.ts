@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+// Plain JavaScript: the same file is the runner of the whole corpus.
+import { CORPUS, runApp } from '../leak-corpus/run.mjs';
+
+/** The whole corpus takes half an hour (`npm run leak-corpus`); this is the part that CI can afford. */
+const QUICK = ['--duration', '15s', '--rate', '400', '--batch', '80', '--rest', '500ms'];
+const RUN_MS = 120_000;
+
+interface Entry {
+  readonly app: string;
+}
+
+const find = (list: readonly Entry[], name: string): Entry => list.find(({ app }) => app === name)!;
+
+test.each(['buffer', 'unclosed-file'])(
+  'leak: %s',
+  async (name) => {
+    const entry = { ...find(CORPUS.leaks, name), leaks: true };
+    const result = await runApp(entry, { node: process.execPath, flags: QUICK });
+    expect(result, result.sentence).toMatchObject({ right: true, covered: true });
+    expect(result.rank).toBeLessThanOrEqual(2);
+  },
+  RUN_MS,
+);
+
+test.each(['young', 'ring'])(
+  'no leak: %s',
+  async (name) => {
+    const entry = { ...find(CORPUS.calm, name), leaks: false };
+    const result = await runApp(entry, { node: process.execPath, flags: QUICK });
+    expect(result.kind, result.sentence).not.toBe('leak');
+    expect(result.kind).not.toContain('failed');
+  },
+  RUN_MS,
+);

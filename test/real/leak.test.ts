@@ -1,0 +1,150 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+
+const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'cofferdam-leak-cli-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Small batches keep the rate low: these tests share two cores with others. */
+const QUICK = ['--duration', '12s', '--rate', '400', '--batch', '80', '--rest', '500ms'];
+const RUN_MS = 110_000;
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function leak(...args: string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    const options = { cwd: folder, timeout: RUN_MS, maxBuffer: 1 << 26 };
+    execFile(process.execPath, [CLI, 'leak', ...args], options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
+      resolve({ code, stdout, stderr });
+    });
+  });
+}
+
+let apps = 0;
+
+function app(body: string): string {
+  const path = join(folder, `app-${(apps += 1)}.cjs`);
+  writeFileSync(
+    path,
+    `const http = require('node:http');\nconst kept = [];\n` +
+      `http.createServer((req, res) => {\n${body}\n}).listen(process.env.PORT);\n`,
+  );
+  return path;
+}
+
+describe('bad input: one clear message, nothing left running', () => {
+  test.each([
+    [['missing.js'], 2, 'missing.js'],
+    [['--durration', '3s', 'x.js'], 2, 'Did you mean --duration?'],
+    [['--duration', '30'], 2, 'a time with its unit'],
+    [['--rate', 'many', 'x.js'], 2, 'is not a number'],
+    [['--path'], 2, '--path needs a value'],
+    [['--diff', 'one.heapsnapshot'], 2, 'two or three heap snapshots'],
+    [['--diff', 'none.heapsnapshot', 'nor.heapsnapshot'], 2, 'cannot read'],
+  ])('%j', async (args, code, message) => {
+    const ran = await leak(...args);
+    expect(ran.stderr).toContain(message);
+    expect(ran.code).toBe(code);
+  });
+
+  test('an app that throws at start: exit 4 and its own words', async () => {
+    const path = join(folder, 'throws.cjs');
+    writeFileSync(path, `throw new Error('no database');`);
+    const ran = await leak(path);
+    expect(ran.code).toBe(4);
+    expect(ran.stderr).toContain('no database');
+  });
+
+  test('an app that listens on nothing: exit 4 after the boot timeout', async () => {
+    const path = join(folder, 'idle.cjs');
+    writeFileSync(path, `setInterval(() => {}, 1000);`);
+    const ran = await leak(path, '--boot-timeout', '1s');
+    expect(ran.code).toBe(4);
+    expect(ran.stderr).toContain('listened on nothing for 1 s');
+  });
+
+  test.each([
+    ['res.statusCode = 404; res.end();', 'answers GET / with 404'],
+    ['res.statusCode = 500; res.end();', 'answers GET / with 500'],
+    [`res.writeHead(302, { location: 'http://example.com/' }); res.end();`, 'http://example.com/'],
+    ['req.socket.destroy();', 'does not answer GET /'],
+  ])('%s', async (body, message) => {
+    const ran = await leak(app(body));
+    expect(ran.code).toBe(3);
+    expect(ran.stderr).toContain(message);
+  });
+});
+
+describe('a run', () => {
+  test(
+    'a leak: exit 1, number, holder and line; JSON and page agree',
+    async () => {
+      const path = app(
+        `kept.push({ at: Date.now(), text: 'x'.repeat(2000) + kept.length, list: new Array(100).fill(kept.length) });\nres.end('ok');`,
+      );
+      const ran = await leak(
+        path,
+        ...QUICK,
+        '--json',
+        '--report',
+        'leak.html',
+        '--pprof',
+        'p.pb.gz',
+      );
+      const report = JSON.parse(ran.stdout);
+      expect(report.sentence).toMatch(/^Leak of JavaScript heap: .*held by `kept`/);
+      expect(ran.code).toBe(1);
+      expect(report.verdict.rate.slope).toBeGreaterThan(900);
+      expect(report.verdict.rate.slope).toBeLessThan(3500);
+      expect(report.culprit.suspects[0]).toMatchObject({ name: 'kept', holderClass: 'Array' });
+      expect(report.culprit.suspects[0].kin[0].perRequest).toBeCloseTo(1, 2);
+      expect(report.culprit.allocations[0]).toMatchObject({ file: path });
+      const page = readFileSync(join(folder, 'leak.html'), 'utf8');
+      expect(page).toContain('<svg');
+      expect(page).not.toMatch(/<script|https?:\/\/(?!www\.w3\.org)/);
+      expect(readFileSync(join(folder, 'p.pb.gz')).subarray(0, 2)).toEqual(
+        Buffer.from([0x1f, 0x8b]),
+      );
+    },
+    RUN_MS,
+  );
+
+  test(
+    'no leak: exit is never 1',
+    async () => {
+      const ran = await leak(app(`res.end('ok');`), ...QUICK, '--no-report');
+      expect(ran.stdout).not.toMatch(/^Leak/);
+      expect([0, 3]).toContain(ran.code);
+    },
+    RUN_MS,
+  );
+
+  test(
+    'an app that dies in its warm-up still gets a verdict from what was seen',
+    async () => {
+      const path = app(`kept.push(new Array(200_000).fill(kept.length));\nres.end('ok');`);
+      const ran = await leak(
+        path,
+        ...QUICK,
+        '--node-args',
+        '--max-old-space-size=300',
+        '--json',
+        '--no-report',
+      );
+      const report = JSON.parse(ran.stdout);
+      expect(report.verdict).toMatchObject({ kind: 'leak', signal: 'heap' });
+      expect(report.verdict.rate.slope).toBeGreaterThan(1e6);
+      expect(ran.code).toBe(1);
+    },
+    RUN_MS,
+  );
+});
