@@ -105,6 +105,25 @@ describe("the app's listener of 'cofferdam:drain'", () => {
   });
 });
 
+describe('an app that closes its server at SIGTERM', () => {
+  // The drain had closed it already: ERR_SERVER_NOT_RUNNING in the log of every recycle.
+  test('finds it running', async () => {
+    const pool = await serveSource(
+      `${SERVER}
+      const server = http.createServer((q, r) => r.end(pid)).listen(process.env.PORT);
+      process.once('SIGTERM', () => server.close((error) => {
+        console.error(error ?? 'closed without an error');
+        process.exit(error ? 1 : 0);
+      }));`,
+      ['--workers', '1'],
+    );
+    await ask(await connectTo(pool));
+    await recycleOnce(pool);
+    await pool.waitFor(/closed without an error/);
+    expect(pool.stderr).not.toContain('ERR_SERVER_NOT_RUNNING');
+  });
+});
+
 describe('a stop', () => {
   const app = `${SERVER}
     http.createServer((q, r) => setTimeout(() => r.end(pid), 10)).listen(process.env.PORT);`;

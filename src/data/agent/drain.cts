@@ -7,7 +7,6 @@
  * with the close.
  */
 import type { ServerResponse } from 'node:http';
-import { Server } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { DrainResult } from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import {
@@ -19,7 +18,7 @@ import {
 } from './connections.cts';
 import { findIdle, findQuiet, handOver, isMovableKind } from './handover.cts';
 import { endSession } from './http2.cts';
-import { listeners } from './listen.cts';
+import { type Listener, listeners } from './listen.cts';
 
 export interface DrainOrder {
   readonly deadlineMs: number;
@@ -70,14 +69,18 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
   hooks.session = endSession;
   // Long-lived connections are the app's own business: it is told before anything happens.
   tellApp({ deadlineMs, longDeadlineMs });
-  for (const { server } of listeners.values()) stopListening(server);
+  for (const listener of listeners.values()) stopListening(listener);
   for (const { session } of connections) if (session !== null) endSession(session);
   sweep();
 }
 
-/** Stops accepting, and leaves every connection as it is. */
-export function stopListening(server: Server): void {
-  Server.prototype.close.call(server);
+/**
+ * Stops accepting, and leaves every connection as it is. Only the handle closes: for the app its
+ * server runs until the app itself closes it, which at SIGTERM most apps do, and then without an
+ * ERR_SERVER_NOT_RUNNING.
+ */
+export function stopListening({ handle }: Listener): void {
+  handle.close();
 }
 
 /** Ends what is left: everything that is not long-lived, or all. */
@@ -164,8 +167,14 @@ function sweep(): void {
   if (performance.now() >= drain.idleUntil) closeIdle();
   if (connections.size > 0) return;
   drain.done = true;
-  clearInterval(drain.timer);
+  waitForSignal(drain.timer);
   drain.drained(drain.result);
+}
+
+/** An app that tidies up at SIGTERM shall get it, even if nothing else keeps its process alive. */
+function waitForSignal(timer: NodeJS.Timeout): void {
+  if (process.listenerCount('SIGTERM') === 0) clearInterval(timer);
+  else process.prependOnceListener('SIGTERM', () => clearInterval(timer));
 }
 
 function moveIdle(server: Parameters<typeof findIdle>[0], drain: Drain): void {

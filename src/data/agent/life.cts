@@ -30,7 +30,7 @@ export function start(brief: WorkerBrief): void {
   if (brief.accept === false) setInterval(() => undefined, FOREVER_MS);
   if (brief.requestLimit > 0) watchRequests(brief.requestLimit, report);
   watchListen(brief, followServer, (listener) => {
-    if (isDraining()) stopListening(listener.server);
+    if (isDraining()) stopListening(listener);
     else warmUpOnce(listener, brief.warmupPath);
   });
 }
