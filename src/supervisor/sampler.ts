@@ -3,6 +3,7 @@
  */
 import { readWorkerMemory, type WorkerMemory } from '../metrics/process-memory.ts';
 import { createTreeMeter, type TreeMemory } from '../metrics/tree.ts';
+import { createOwnHeal } from './own-memory.ts';
 
 /** A worker process, and who wants to know its memory. */
 export interface Sampled {
@@ -50,7 +51,11 @@ export function startSampler(options: SamplerOptions): Sampler {
     tree = meter.add(all.filter((memory) => memory !== null));
   };
   const round = setInterval(readAll, SAMPLE_MS);
-  const look = (): void => void meter.refresh(pids());
+  const healSelf = createOwnHeal();
+  const look = (): void => {
+    if (own !== null) healSelf(own.anonBytes);
+    void meter.refresh(pids());
+  };
   const firstLook = setTimeout(look, FIRST_LOOK_MS);
   const refresh = setInterval(look, SHARED_PAGES_MS);
   return {
