@@ -6,6 +6,7 @@
 import { subscribe } from 'node:diagnostics_channel';
 import type { ServerResponse } from 'node:http';
 import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { HttpEvent, HttpSocket } from './internals.cts';
 import type { Listener } from './listen.cts';
 import { countAborted, countAnswer } from './measure.cts';
@@ -17,13 +18,15 @@ export interface Connection {
   readonly listener: Listener | null;
   /** HTTP/1 requests without a finished response. */
   inFlight: number;
-  /** When they started, the oldest first. */
-  readonly startedAt: number[];
+  /** When the oldest of them started; 0 while there is none. */
+  startedAt: number;
+  /** When the others did, the oldest first: pipelines are rare, and an array for each is not free. */
+  laterAt: number[] | null;
   /** The response that was started last, while it is not finished. */
   response: ServerResponse | null;
   /** HTTP/2, with the streams that are open on it. */
   session: ServerHttp2Session | null;
-  readonly streams: Set<ServerHttp2Stream>;
+  streams: Set<ServerHttp2Stream>;
   /** It came from a sibling, and no request since. */
   adopted: boolean;
   /** It shall end with its next response. */
@@ -117,6 +120,9 @@ export function measureConnections(): { inFlight: number; longLived: number; ope
 
 // --- internal ---
 
+/** HTTP/1 has none, so that a connection need not bring a set of its own. */
+const NO_STREAMS = new Set<ServerHttp2Stream>();
+
 const CONNECTION = Symbol('cofferdam.connection');
 
 const EVENT_STREAM = /^\s*text\/event-stream/i;
@@ -146,19 +152,18 @@ function follow(socket: HttpSocket, listener: Listener | null): Connection | nul
     socket,
     listener,
     inFlight: 0,
-    startedAt: [],
+    startedAt: 0,
+    laterAt: null,
     response: null,
     session: null,
-    streams: new Set(),
+    streams: NO_STREAMS,
     adopted: false,
     lame: false,
     moving: false,
   };
   assign(socket, connection);
   connections.add(connection);
-  socket.once('close', () => {
-    closed(connection);
-  });
+  socket.on('close', closeOf);
   return connection;
 }
 
@@ -175,6 +180,7 @@ function followSession(session: ServerHttp2Session): void {
   const connection = marked(session.socket);
   if (connection === undefined || connection === null) return;
   connection.session = session;
+  connection.streams = new Set();
   session.on('stream', (stream) => {
     connection.streams.add(stream);
     const startedAt = performance.now();
@@ -194,11 +200,14 @@ function countStream(stream: ServerHttp2Stream, durationMs: number): void {
   else countAnswer(Number(status), durationMs);
 }
 
-function closed(connection: Connection): void {
-  if (!connections.delete(connection)) return;
+/** One function for all sockets: a closure for each would be most of what a connection costs. */
+function closeOf(this: Socket): void {
+  const connection = marked(this);
+  if (connection === undefined || connection === null || !connections.delete(connection)) return;
   const { inFlight } = connection;
   connection.inFlight = 0;
-  connection.startedAt.length = 0;
+  connection.startedAt = 0;
+  connection.laterAt = null;
   connection.response = null;
   if (inFlight > 0) {
     countAborted(inFlight);
@@ -216,7 +225,8 @@ function started({ response, socket, server }: HttpEvent): void {
     socket.setTimeout(server.timeout ?? 0);
   }
   connection.inFlight++;
-  connection.startedAt.push(performance.now());
+  if (connection.startedAt === 0) connection.startedAt = performance.now();
+  else (connection.laterAt ??= []).push(performance.now());
   const previous = connection.response;
   connection.response = response;
   if (hooks.started !== null) hooks.started(connection, previous);
@@ -232,8 +242,8 @@ function finished({ response, socket }: HttpEvent): void {
   if (connection === undefined || connection === null || connection.inFlight === 0) return;
   connection.inFlight--;
   // Pipelined answers leave in the order in which their requests came.
-  const startedAt = connection.startedAt.shift();
-  if (startedAt !== undefined) countAnswer(response.statusCode, performance.now() - startedAt);
+  countAnswer(response.statusCode, performance.now() - connection.startedAt);
+  connection.startedAt = connection.laterAt?.shift() ?? 0;
   if (connection.response === response) connection.response = null;
   answered(1);
   if (hooks.finished !== null) hooks.finished();
