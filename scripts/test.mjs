@@ -90,7 +90,7 @@ async function runTests() {
 /** On the last line, or for `.ci/run`, which adds up several runs, in the file that it names. */
 function report({ passed, failed, skipped }) {
   const line = `${passed} passed, ${failed} failed, ${skipped} skipped`;
-  const file = process.env.COFFERDAM_TEST_COUNTS;
+  const file = process.env.TEST_COUNTS_FILE;
   if (file) appendFileSync(file, `${line}\n`);
   console.log(file ? `Node ${process.versions.node}: ${line}.` : line);
 }
