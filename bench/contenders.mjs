@@ -143,7 +143,11 @@ export async function start(contender, folder, home) {
   const log = openSync(logFile, 'w');
   const env = { ...process.env, NODE_ENV: 'production', PORT: String(port), ...plan.env };
   const startedAt = performance.now();
-  const child = spawn(plan.command ?? NODE, plan.args, { cwd: folder, env, stdio: ['ignore', log, log] });
+  const child = spawn(plan.command ?? NODE, plan.args, {
+    cwd: folder,
+    env,
+    stdio: ['ignore', log, log],
+  });
   closeSync(log);
   const readLog = () => readFileSync(logFile, 'utf8');
   const { url = `http://127.0.0.1:${port}`, ops = `http://127.0.0.1:${opsPort}` } = plan;

@@ -71,7 +71,7 @@ function pair([name, value]) {
 /** Null without the record that ends a request: the answer was cut off. */
 function statusOf(answer) {
   let output = '';
-  for (let at = 0; at + HEADER_BYTES <= answer.length; ) {
+  for (let at = 0; at + HEADER_BYTES <= answer.length;) {
     const type = answer[at + 1];
     const bytes = answer.readUInt16BE(at + 4);
     const from = at + HEADER_BYTES;
