@@ -14,6 +14,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { treeOf } from '../scripts/process-tree.mjs';
 import { ROOT } from '../scripts/setup.mjs';
+import { ask } from './ask.mjs';
+import { phpFpmPlan, phpFpmReload, phpFpmVersion } from './php-fpm.mjs';
 
 const BENCH = join(ROOT, 'bench');
 const MODULES = join(BENCH, 'node_modules');
@@ -37,7 +39,8 @@ const STOP_TIMEOUT_MS = 10_000;
 /**
  * `plan({folder, port, opsPort, home})` says what to run: arguments for Node, `env`, `files` to put into the
  * app's folder, `daemon` (the file with the process id of what the command leaves behind), and
- * `restarts`, which counts them in the output. `supervises`: the root process serves no requests.
+ * `restarts`, which counts them in the output. `command`, `url`, `ops`: where it is neither Node nor
+ * HTTP. `supervises`: the root process serves no requests. `isInstalled`: what npm cannot bring.
  */
 export const CONTENDERS = {
   'node (1 process)': { plan: () => ({ args: ['server.js'] }), supervises: false },
@@ -67,6 +70,12 @@ export const BUDGET_CONTENDERS = {
   [COFFERDAM]: { plan: cofferdamPlan(['--memory-budget', '512MiB', '--max-memory', '150MiB']) },
 };
 
+const PHP_FPM = {
+  plan: phpFpmPlan,
+  reload: phpFpmReload,
+  isInstalled: () => phpFpmVersion() !== null,
+};
+
 /**
  * What each offers to ask for its health: `probe` says where. PM2 and `node:cluster` offer nothing,
  * so there the app itself is asked, as its users do.
@@ -75,6 +84,11 @@ export const PROBE_CONTENDERS = {
   'node:cluster (the app)': { plan: clusterPlan('rr'), probe: ({ url }) => url },
   'PM2 (the app)': { plan: pm2Plan(), probe: ({ url }) => url, reload: pm2Reload },
   'Watt /ready': { plan: wattPlan(undefined, true), probe: ({ ops }) => `${ops}/ready` },
+  'php-fpm ping.path': {
+    ...PHP_FPM,
+    probe: ({ url }) => new URL('/ping', url).href,
+  },
+  'php-fpm pm.status_listen': { ...PHP_FPM, probe: ({ ops }) => `${ops}/status` },
   'Cofferdam /livez': {
     plan: cofferdamPlan(WATCHED),
     probe: ({ ops }) => `${ops}/livez`,
@@ -122,32 +136,57 @@ export async function start(contender, folder, home) {
   mkdirSync(home, { recursive: true });
   const plan = contender.plan({ folder, port, opsPort, home });
   for (const [name, content] of Object.entries(plan.files ?? {})) {
-    writeFileSync(join(folder, name), JSON.stringify(content, null, 2));
+    const text = typeof content === 'string' ? content : JSON.stringify(content, null, 2);
+    writeFileSync(join(folder, name), text);
   }
   const logFile = join(home, 'output.log');
   const log = openSync(logFile, 'w');
   const env = { ...process.env, NODE_ENV: 'production', PORT: String(port), ...plan.env };
   const startedAt = performance.now();
-  const child = spawn(NODE, plan.args, { cwd: folder, env, stdio: ['ignore', log, log] });
+  const child = spawn(plan.command ?? NODE, plan.args, {
+    cwd: folder,
+    env,
+    stdio: ['ignore', log, log],
+  });
   closeSync(log);
   const readLog = () => readFileSync(logFile, 'utf8');
+  const { url = `http://127.0.0.1:${port}`, ops = `http://127.0.0.1:${opsPort}` } = plan;
   try {
-    await waitForAnswer(port, startedAt + READY_TIMEOUT_MS);
+    await waitForAnswer(url, startedAt + READY_TIMEOUT_MS);
   } catch {
     await endTree(child.pid);
     throw new Error(`it did not answer:\n${readLog().slice(-2_000)}`);
   }
   const startMs = performance.now() - startedAt;
   const pid = plan.daemon === undefined ? child.pid : await readPid(plan.daemon);
+  // Whatever ends the bench must not leave servers behind.
+  const kill = () => treeOf(pid).forEach((each) => signal(each, 'SIGKILL'));
+  process.once('exit', kill);
   return {
-    url: `http://127.0.0.1:${port}`,
+    url,
     /** Where its health is told, if anywhere. */
-    ops: `http://127.0.0.1:${opsPort}`,
+    ops,
     home,
     pid,
     startMs,
     restarts: () => plan.restarts?.(readLog()) ?? 0,
-    stop: () => endTree(pid),
+    async stop() {
+      await endTree(pid);
+      process.off('exit', kill);
+    },
+  };
+}
+
+/** The rest of the flags in `extra`. */
+export function cofferdamPlan(extra = [], workers = WORKERS) {
+  return ({ port, opsPort }) => {
+    const address = ['--port', port, '--host', '127.0.0.1', '--name', `bench-${process.pid}`];
+    const ops = ['--ops', `127.0.0.1:${opsPort}`];
+    const flags = ['--workers', workers, '--log', 'json', ...address, ...ops, ...extra].map(String);
+    return {
+      args: [join(ROOT, 'dist/cli/main.js'), 'serve', 'server.js', ...flags],
+      restarts: (log) => occurrences(log, '"event":"recycled"'),
+    };
   };
 }
 
@@ -158,18 +197,6 @@ function clusterPlan(policy) {
     args: [join(BENCH, 'cluster.mjs'), 'server.js'],
     env: { NODE_CLUSTER_SCHED_POLICY: policy },
   });
-}
-
-function cofferdamPlan(extra = []) {
-  return ({ port, opsPort }) => {
-    const address = ['--port', port, '--host', '127.0.0.1', '--name', `bench-${process.pid}`];
-    const ops = ['--ops', `127.0.0.1:${opsPort}`];
-    const flags = ['--workers', WORKERS, '--log', 'json', ...address, ...ops, ...extra].map(String);
-    return {
-      args: [join(ROOT, 'dist/cli/main.js'), 'serve', 'server.js', ...flags],
-      restarts: (log) => occurrences(log, '"event":"recycled"'),
-    };
-  };
 }
 
 function pm2Plan({ args = [], env = {} } = {}) {
@@ -225,13 +252,9 @@ function occurrences(text, part) {
   return text.split(part).length - 1;
 }
 
-async function waitForAnswer(port, deadline) {
+async function waitForAnswer(url, deadline) {
   for (;;) {
-    const response = await fetch(`http://127.0.0.1:${port}/`, {
-      headers: { connection: 'close' },
-    }).catch(() => null);
-    await response?.arrayBuffer();
-    if (response?.status === 200) return;
+    if ((await ask(url).catch(() => null)) === 200) return;
     if (performance.now() > deadline) throw new Error('no answer');
     await sleep(READY_POLL_MS);
   }

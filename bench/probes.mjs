@@ -8,13 +8,14 @@
  *   --seconds N   --only Cofferdam,Watt
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { build, installPackages } from '../scripts/setup.mjs';
+import { ask } from './ask.mjs';
 import { choose, prepareApp, PROBE_CONTENDERS, start } from './contenders.mjs';
+import { phpFpmVersion } from './php-fpm.mjs';
 import { circumstances, table, writeSection } from './report.mjs';
 
 const { values: flags } = parseArgs({
@@ -59,12 +60,14 @@ const disturbances = {
   },
 };
 
+for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => process.exit(1));
 await installPackages('bench');
 await build();
 const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
 try {
-  const names = choose(PROBE_CONTENDERS, flags.only);
-  const where = circumstances(['node bench/probes.mjs', ...process.argv.slice(2)].join(' '));
+  const names = choose(PROBE_CONTENDERS, flags.only).filter(isInstalled);
+  const command = ['node bench/probes.mjs', ...process.argv.slice(2)].join(' ');
+  const where = `${circumstances(command)} php-fpm ${phpFpmVersion() ?? 'not installed'}.`;
   const rows = [];
   for (const [index, name] of names.entries()) {
     rows.push([name, ...(await measure(PROBE_CONTENDERS[name], join(scratch, String(index))))]);
@@ -79,6 +82,12 @@ try {
 }
 
 // --- internal ---
+
+function isInstalled(name) {
+  if (PROBE_CONTENDERS[name].isInstalled?.() !== false) return true;
+  process.stderr.write(`${name}: not installed, left out\n`);
+  return false;
+}
 
 async function measure(contender, home) {
   const app = join(home, 'source');
@@ -127,22 +136,17 @@ async function probeWhile(running, contender, disturb) {
 /** Keeps every worker busy: requests that do not end while the measurement lasts. */
 async function flood(url, signal) {
   await Promise.all(
-    Array.from({ length: STUCK_REQUESTS }, () =>
-      fetch(url, { signal, headers: { connection: 'close' } }).catch(() => null),
-    ),
+    Array.from({ length: STUCK_REQUESTS }, () => ask(url, signal).catch(() => null)),
   );
 }
 
 /** Milliseconds until the whole answer was there; null when there was none in time. */
-function probe(url) {
+async function probe(url) {
   const startedAt = performance.now();
-  return new Promise((resolve) => {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const request = get(url, { agent: false, signal }, (response) => {
-      response.resume();
-      response.once('end', () => resolve(performance.now() - startedAt));
-      response.once('error', () => resolve(null));
-    });
-    request.once('error', () => resolve(null));
-  });
+  try {
+    await ask(url, AbortSignal.timeout(TIMEOUT_MS));
+    return performance.now() - startedAt;
+  } catch {
+    return null;
+  }
 }

@@ -7,7 +7,6 @@ import type { Told } from '../control/types.ts';
 import { sendAsset, sendText } from './assets.ts';
 import { createEventLog } from './events.ts';
 import { createHistory } from './history.ts';
-import { isHostAllowed } from './host.ts';
 import { createRates } from './rates.ts';
 import { createStream } from './stream.ts';
 import { statusTable } from './table.ts';
@@ -19,8 +18,6 @@ export interface DashboardOptions {
   readonly status: () => PageStatus;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** Names besides `localhost` and plain addresses under which the page may be asked for. */
-  readonly hosts?: readonly string[];
 }
 
 export interface Dashboard {
@@ -32,7 +29,7 @@ export interface Dashboard {
 }
 
 /** Starts to look at once, each second, without keeping the process alive. */
-export function createDashboard({ status, now, hosts = [] }: DashboardOptions): Dashboard {
+export function createDashboard({ status, now }: DashboardOptions): Dashboard {
   const history = createHistory();
   const rates = createRates();
   const log = createEventLog();
@@ -63,7 +60,7 @@ export function createDashboard({ status, now, hosts = [] }: DashboardOptions): 
     handle(request, response) {
       const path = /^[^?#]*/.exec(request.url ?? '')?.[0] ?? '';
       if (path !== '/' && !path.startsWith(ASSETS)) return false;
-      const refusal = refusalOf(request, hosts);
+      const refusal = refusalOf(request);
       for (const [name, value] of HEADERS) response.setHeader(name, value);
       if (refusal !== null) {
         if (refusal.status === 405) response.setHeader('Allow', 'GET, HEAD');
@@ -111,13 +108,7 @@ interface Refusal {
   readonly text: string;
 }
 
-function refusalOf(request: IncomingMessage, hosts: readonly string[]): Refusal | null {
-  if (!isHostAllowed(request.headers.host, hosts)) {
-    return {
-      status: 403,
-      text: 'This name is not allowed here. Ask by address or as localhost.\n',
-    };
-  }
+function refusalOf(request: IncomingMessage): Refusal | null {
   // A foreign page cannot read a stream of ours, but it could take up all the seats.
   if (request.headers['sec-fetch-site'] === 'cross-site' && request.url !== '/') {
     return { status: 403, text: 'Not from other sites.\n' };

@@ -4,12 +4,12 @@
  * Every answer comes from memory, except the app's own health check, which has a bound.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
 import type { OpsAddress } from '../config/ops-address.ts';
 import { CofferdamError } from '../errors.ts';
 import { CONTENT_TYPES, negotiate, type Format } from '../metrics/exposition.ts';
 import { PROBE_PATHS, type Answer } from '../probes/answers.ts';
 import type { Probe } from '../probes/probes.ts';
+import { isTrustedHost } from './trusted-host.ts';
 
 /** What the app answered to its health check. */
 export interface HealthAnswer {
@@ -94,7 +94,7 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Ops
     return send(request, response, options.probe(probe, isVerbose));
   }
   if (path === options.health?.path) return forward(request, response, options.health);
-  if (!isTrustedHost(request)) {
+  if (!isTrustedHost(request.headers.host, request.socket.localAddress ?? '')) {
     const body = 'ask for it by address, or by the name localhost\n';
     return send(request, response, { status: 403, type: 'text/plain', body });
   }
@@ -136,20 +136,6 @@ function forward(
       send(request, response, { status: 503, type: 'text/plain', body });
     },
   );
-}
-
-/**
- * A page of a stranger that rebinds its name to 127.0.0.1 sends that name: on the loopback device
- * only addresses and `localhost` are asked for by people.
- */
-function isTrustedHost({ headers, socket }: IncomingMessage): boolean {
-  if (!isLoopback(socket.localAddress ?? '')) return true;
-  const name = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  return name === '' || name === 'localhost' || name.endsWith('.localhost') || isIP(name) > 0;
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || /^(?:::ffff:)?127\./.test(address);
 }
 
 function urlOf(server: Server): string {

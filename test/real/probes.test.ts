@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -33,7 +33,8 @@ interface Instance {
 }
 
 async function serve(flags: readonly string[] = [], env = {}): Promise<Instance> {
-  const args = [ECHO_APP, '--workers', String(WORKERS), '--ops', '127.0.0.1:0', ...HURRY, ...flags];
+  const ops = flags.includes('--ops') ? [] : ['--ops', '127.0.0.1:0'];
+  const args = [ECHO_APP, '--workers', String(WORKERS), ...ops, ...HURRY, ...flags];
   const cofferdam = await spawnCofferdam(args, { env });
   running.push(cofferdam);
   const url = await opsUrl(cofferdam);
@@ -217,11 +218,27 @@ describe('the listener', () => {
     expect((await ask('/livez', { method: 'POST' })).status).toBe(405);
     expect((await ask('/nothing')).status).toBe(404);
     const stranger = { headers: { host: 'evil.example' } };
-    expect((await ask('/status', stranger)).status).toBe(403);
+    for (const path of ['/', '/page/app.js', '/metrics', '/status']) {
+      expect([path, (await ask(path)).status]).toEqual([path, 200]);
+      expect([path, (await ask(path, stranger)).status]).toEqual([path, 403]);
+    }
     // A kubelet may call it whatever it likes: these tell nothing.
     expect((await ask('/livez', stranger)).status).toBe(200);
     const status = JSON.parse((await ask('/status')).body) as Record<string, unknown>;
     expect(status).toMatchObject({ pid: cofferdam.pid, state: 'running', ops: url });
+  });
+
+  test('on an outer address any name is right, for the page as for the rest', async (context) => {
+    const outer = Object.values(networkInterfaces())
+      .flat()
+      .find((address) => address?.internal === false && address.family === 'IPv4')?.address;
+    context.skip(outer === undefined, 'this machine has no outer address');
+    const { cofferdam } = await serveReady(['--ops', `${outer}:0`]);
+    const url = await opsUrl(cofferdam);
+    for (const path of ['/', '/page/app.js', '/metrics', '/status']) {
+      const { status } = await askOps(url + path, { headers: { host: 'ops.example.com' } });
+      expect([path, status]).toEqual([path, 200]);
+    }
   });
 
   test('taken: an error if it was asked for, a warning if not', async () => {

@@ -1,4 +1,4 @@
-/** The parts of the live page that only compute: history, rates, marks, hosts, words, the store. */
+/** The parts of the live page that only compute: history, rates, marks, words, the store. */
 import type { WorkerStatus } from '../../src/control/status.ts';
 import { describe, expect, test } from 'vitest';
 import { RECYCLE_REASONS, type Told } from '../../src/control/types.ts';
@@ -10,7 +10,6 @@ import { sentenceOf } from '../../src/dashboard/client/sentences.ts';
 import { createStore } from '../../src/dashboard/client/store.ts';
 import { createEventLog, EVENTS_MAX, MARKS_MAX } from '../../src/dashboard/events.ts';
 import { createHistory, SLOTS_MAX } from '../../src/dashboard/history.ts';
-import { isHostAllowed } from '../../src/dashboard/host.ts';
 import { createRates } from '../../src/dashboard/rates.ts';
 import { statusTable } from '../../src/dashboard/table.ts';
 import {
@@ -192,23 +191,6 @@ describe('events', () => {
     expect(log.marks()).toHaveLength(MARKS_MAX);
     expect(log.events().at(-1)?.id).toBe(6000);
   });
-});
-
-test.each([
-  ['localhost:9477', true],
-  ['127.0.0.1:9477', true],
-  ['[::1]:9477', true],
-  ['10.1.2.3', true],
-  ['app.localhost', true],
-  ['Ops.Example.COM:80', true],
-  ['evil.example', false],
-  ['localhost.evil.example', false],
-  ['127.0.0.1.evil.example', false],
-  ['a@localhost', false],
-  ['', false],
-  [undefined, false],
-])('host %s is allowed: %s', (header, allowed) => {
-  expect(isHostAllowed(header, ['ops.example.com'])).toBe(allowed);
 });
 
 test('the table for those without scripts escapes what it shows', () => {
