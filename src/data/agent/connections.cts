@@ -20,7 +20,7 @@ export interface Connection {
   inFlight: number;
   /** When the oldest of them started; 0 while there is none. */
   startedAt: number;
-  /** When the others did, the oldest first: pipelines are rare, and an array for each is not free. */
+  /** When the others did, the oldest first: pipelines are rare, an array for each is not free. */
   laterAt: number[] | null;
   /** The response that was started last, while it is not finished. */
   response: ServerResponse | null;
