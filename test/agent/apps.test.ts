@@ -35,6 +35,8 @@ test('children of the app know nothing of us', async () => {
   const worker = await harness.start();
   // It can still talk to whoever started it, and hears nothing that is ours.
   await waitForOutput(worker, 'parent got hello from the child');
+  // Three processes and threads write; what one of them said may come after what another did.
+  for (const who of ['child', 'thread']) await waitForOutput(worker, `${who} {`);
   const { text } = worker.output;
   expect(text).toMatch(/^app .*"variable":null,"execArgv":\[\],/m);
   for (const who of ['child', 'thread']) {
