@@ -44,8 +44,9 @@ export function startGuard({
       // Its own session: neither Ctrl-C nor a signal to our process group may reach it.
       detached: true,
       cwd: '/',
-      // The script travels in the environment, so that `ps` shows one readable line.
-      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', SCRIPT },
+      // The script travels in the environment, so that `ps` shows one readable line; the workers do,
+      // so that there is no moment in which a guard runs that has not heard of them.
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', SCRIPT, WORKERS: line() },
       stdio: ['pipe', 'ignore', 'ignore'],
     });
     child.unref();
@@ -53,7 +54,6 @@ export function startGuard({
     if (child.stdin instanceof Socket) child.stdin.unref();
     child.once('error', (error) => lose(error.message));
     child.once('exit', (code, signal) => revive(signal ?? `code ${code}`));
-    send();
   }
 
   function revive(why: string): void {
@@ -73,10 +73,13 @@ export function startGuard({
     );
   }
 
-  /** Always the whole list: the last complete line counts, so a new guard knows all at once. */
+  /** Always the whole list: the last complete line counts. */
+  function line(): string {
+    return [...watched].map(([pid, start]) => `${pid}:${start}`).join(' ');
+  }
+
   function send(): void {
-    const line = [...watched].map(([pid, start]) => `${pid}:${start}`).join(' ');
-    if (child?.stdin?.writable) child.stdin.write(`${line}\n`);
+    if (child?.stdin?.writable) child.stdin.write(`${line()}\n`);
   }
 
   start();
@@ -112,7 +115,7 @@ const RESTART_DELAY_MS = 1_000;
  */
 const SCRIPT = `
 trap '' HUP INT QUIT TERM
-workers=
+workers=$WORKERS
 while read -r line; do
   [ "$line" = bye ] && exit 0
   workers=$line
