@@ -1,0 +1,141 @@
+/**
+ * What supervisor and gateway say to each other, over the gateway's plain IPC channel. To the
+ * supervisor the gateway is a worker like any Node app (agent, drain, hand-over of connections);
+ * these messages are only about the workers behind it. Types only.
+ */
+import type { DrainResult, WorkerReport } from '../../protocol.ts';
+import type { UpstreamAddress } from './types.ts';
+
+/** Identity of a worker behind the gateway: the supervisor's WorkerId. */
+export type UpstreamId = number;
+
+export type ToGateway =
+  | { readonly type: 'configure'; readonly settings: GatewaySettings }
+  /**
+   * A process was started for this worker: connect until it answers (and warms up), then say
+   * `joined`; from then on it is in rotation.
+   */
+  | {
+      readonly type: 'worker';
+      readonly worker: UpstreamId;
+      readonly slot: number;
+      readonly address: UpstreamAddress;
+      /** Requests it may hold at once; 0 = no bound (an HTTP service). */
+      readonly concurrency: number;
+      /** It never gets more requests than this; 0 = no limit. `spent` is said when it got them. */
+      readonly requestLimit: number;
+      /** GET this before it counts as joined; null = the connection is enough. */
+      readonly warmupPath: string | null;
+      /** Kept for health asks: never gets the public's requests. */
+      readonly reserved: boolean;
+    }
+  /** No new requests for it; say `drained` when it holds none. */
+  | {
+      readonly type: 'drain';
+      readonly worker: UpstreamId;
+      readonly deadlineMs: number;
+      readonly longDeadlineMs: number;
+    }
+  | { readonly type: 'cut'; readonly worker: UpstreamId; readonly scope: 'requests' | 'all' }
+  /** Its process is gone. */
+  | { readonly type: 'gone'; readonly worker: UpstreamId }
+  /** GET this path in the app, ahead of everything that waits; `answer` follows in any case. */
+  | {
+      readonly type: 'ask';
+      readonly id: number;
+      readonly worker: UpstreamId | null;
+      readonly path: string;
+      readonly timeoutMs: number;
+    };
+
+export type FromGateway =
+  | { readonly type: 'joined'; readonly worker: UpstreamId }
+  /** The warm-up request failed. */
+  | { readonly type: 'refused'; readonly worker: UpstreamId; readonly message: string }
+  | { readonly type: 'report'; readonly worker: UpstreamId; readonly report: WorkerReport }
+  /** It got its last request (limit reached); it stays out of rotation. */
+  | { readonly type: 'spent'; readonly worker: UpstreamId }
+  | { readonly type: 'drained'; readonly worker: UpstreamId; readonly result: DrainResult }
+  /** A request ran past its deadline: the worker is stuck in it. */
+  | {
+      readonly type: 'overdue';
+      readonly worker: UpstreamId;
+      readonly method: string;
+      readonly target: string;
+      readonly script: string | null;
+      readonly tookMs: number;
+    }
+  | {
+      readonly type: 'answer';
+      readonly id: number;
+      readonly status: number | null;
+      readonly kind: string;
+      readonly body: string;
+    }
+  | { readonly type: 'queue'; readonly queue: QueueReport }
+  | {
+      readonly type: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly event: string;
+      readonly fields: Readonly<Record<string, string | number | boolean | null>>;
+    };
+
+/** Why a request got no worker. */
+export const REJECTIONS = ['queue_full', 'queue_timeout', 'no_worker', 'bad_request'] as const;
+
+/** Counters since the gateway's birth, and gauges of this moment. */
+export interface QueueReport {
+  readonly depth: number;
+  readonly limit: number;
+  /** Like WorkerMeasures.durations: one count per bound of DURATION_BOUNDS_MS, and the rest. */
+  readonly waits: readonly number[];
+  readonly waitSumMs: number;
+  /** In the order of {@link REJECTIONS}. */
+  readonly rejected: readonly number[];
+  /** Left the queue because their client had gone. */
+  readonly abandoned: number;
+  /** Sent to a second worker because the first died before it answered. */
+  readonly retried: number;
+}
+
+/** What may change while the gateway runs. */
+export interface GatewaySettings {
+  /** How workers are spoken to. */
+  readonly kind: 'http' | 'fastcgi';
+  /** Waiting requests; more are answered 503 with Retry-After. */
+  readonly queueLength: number;
+  readonly queueTimeoutMs: number;
+  /** From the moment a worker gets the request to the end of its answer; 0 = none. */
+  readonly requestTimeoutMs: number;
+  /** A finished request slower than this is logged; 0 = never. */
+  readonly slowLogMs: number;
+  readonly bodyLimitBytes: number;
+  /** Bodies above this are spooled to a file before a FastCGI worker gets them. */
+  readonly spoolAboveBytes: number;
+  /** Addresses or CIDR ranges whose X-Forwarded-* are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Requests for this path wait in the probe lane; null = none do. */
+  readonly probePath: string | null;
+  /** Files: real folder; null = everything goes to the app. */
+  readonly root: string | null;
+  readonly php: {
+    /** Extensions that run, with the dot. */
+    readonly extensions: readonly string[];
+    /** Looked for in a folder. */
+    readonly index: string;
+    /** Relative to the root: gets whatever names no file; null = 404. */
+    readonly frontController: string | null;
+    /** Whether X-Accel-Redirect / X-Sendfile below these folders are followed. */
+    readonly sendfileRoots: readonly string[];
+  } | null;
+}
+
+/** What a gateway is born with; in the environment variable of this name, as JSON. */
+export const GATEWAY_VARIABLE = 'COFFERDAM_GATEWAY';
+
+export interface GatewayBrief {
+  readonly listen: { readonly port: number; readonly host: string } | { readonly path: string };
+  /** Files, read again when they change; null = plain HTTP/1.1. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  readonly settings: GatewaySettings;
+}
