@@ -31,12 +31,12 @@ export const ERRORS = {
   },
   COF_UNKNOWN_SETTING: {
     meaning: 'A flag, an environment variable or a key in the configuration file does not exist.',
-    hint: 'See `cofferdam serve --help` for the settings.',
+    hint: 'See `cofferdam help <command>` for the settings of a command.',
     exitCode: EXIT.usage,
   },
   COF_BAD_VALUE: {
     meaning: 'A setting has a value that is not of its kind, or outside its limits.',
-    hint: 'See docs/reference/settings.md for what each setting takes.',
+    hint: 'See `cofferdam help <command>` for what each setting takes.',
     exitCode: EXIT.usage,
   },
   COF_CONFLICT: {

@@ -109,6 +109,8 @@ export type WorkerMessage =
       readonly address: ListenAddress;
       readonly inherited: boolean;
       readonly scheme: 'http' | 'https' | 'http2' | 'tcp';
+      /** Whether it wants TLS; HTTP/2 may be spoken without. */
+      readonly secure: boolean;
     }
   | {
       readonly type: 'listen_failed';

@@ -8,7 +8,8 @@ import { readEnvironment } from './environment.ts';
 import { readConfigFile, type ConfigFile } from './file.ts';
 import type { Flags } from './flags.ts';
 import type { Given, Origin } from './given.ts';
-import { allowsSource, camelCase, kebabCase, propertyOf, type SettingRow } from './setting-row.ts';
+import { allowsSource, camelCase, kebabCase, propertyOf } from './setting-row.ts';
+import type { SettingRow, SettingsOf } from './setting-row.ts';
 import { SETTINGS, type SettingKey, type Settings } from './settings.ts';
 import { suggest } from './suggest.ts';
 import { validateSettings } from './validate.ts';
@@ -45,6 +46,18 @@ export async function readConfig(request: ConfigRequest): Promise<Config> {
   const config = { settings: settings as Settings, origins: origins as Origins, file };
   validateSettings(config.settings);
   return config;
+}
+
+/** The settings of a table of its own, from flags and defaults alone. */
+export function readFlags<Row extends SettingRow>(
+  table: readonly Row[],
+  { given }: Flags,
+): SettingsOf<Row> {
+  const entries = table.map((row) => {
+    const winner = given.find(({ key }) => key === row.key);
+    return [propertyOf(row), winner === undefined ? row.default : understand(row, winner)];
+  });
+  return Object.fromEntries(entries) as SettingsOf<Row>;
 }
 
 /**

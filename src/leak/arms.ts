@@ -11,7 +11,7 @@ import { LOOK_SIZES } from './look.ts';
 import { SIGNALS } from './series.ts';
 import type { Line, Sample, Signal } from './series.ts';
 import { startTarget } from './target.ts';
-import type { Target, TargetOptions } from './target.ts';
+import type { Death, Target, TargetOptions } from './target.ts';
 import { judge } from './verdict.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -24,6 +24,8 @@ export interface ArmOutcome {
   readonly name: string;
   readonly node: string;
   readonly verdict: Verdict;
+  /** How it ended, when it did. */
+  readonly death: Death | null;
   readonly samples: readonly Sample[];
   readonly requests: number;
   readonly rates: Readonly<Partial<Record<Signal, Line>>>;
@@ -163,6 +165,7 @@ function conclude(arms: readonly Arm[], lanes: readonly Lane[], thorough: boolea
       name: arms[at]?.name ?? String(at),
       node: lane.target.node,
       verdict,
+      death: lane.target.death(),
       samples: lane.samples,
       requests: lane.answered(),
       rates,

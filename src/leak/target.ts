@@ -13,6 +13,7 @@ import type { Envelope, WorkerBrief, WorkerMessage } from '../protocol.ts';
 import { describeDescriptors, measure } from './measure.ts';
 import { PROBE_COMMAND } from './probe-messages.ts';
 import type { ProbeEnvelope, ProbeReply, ProbeRequest } from './probe-messages.ts';
+import type { Protocol } from './load.ts';
 import type { Phase, Sample } from './series.ts';
 
 export interface TargetOptions {
@@ -33,6 +34,8 @@ export interface Target {
   readonly pid: number;
   /** Origin for the load: `http://127.0.0.1:41234`. */
   readonly url: string;
+  /** What its server speaks best. */
+  readonly protocol: Protocol;
   readonly node: string;
   /** Null while it lives. */
   readonly death: () => Death | null;
@@ -65,10 +68,10 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
   const words = keepWords(child, options.output);
   const death = watchDeath(child, words);
   const listening = await waitForListening(child, options, death, words, port);
-  if (listening.scheme !== 'http') {
+  if (listening.scheme === 'tcp') {
     await stopChild(child);
-    const hint = 'The load speaks plain HTTP/1.1: let the app listen without TLS for this test.';
-    const message = `the app listens with ${listening.scheme}`;
+    const hint = 'The load speaks HTTP/1.1 and HTTP/2, to servers of node:http, https and http2.';
+    const message = 'the app listens, but with no HTTP server';
     throw new CofferdamError('COF_APP_DOES_NOT_BOOT', message, { hint });
   }
   const ask = openProbe(child, death);
@@ -76,6 +79,7 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
   return {
     pid,
     url: listening.url,
+    protocol: listening.scheme === 'http2' ? 'http2' : 'http1',
     node: listening.node,
     death: death.read,
     ask,
@@ -208,8 +212,9 @@ function firstListening(child: ChildProcess, port: number): Promise<Listening> {
         handle?.close();
         if (message.type === 'hello') node = message.node;
         if (message.type !== 'listening' || message.address.kind !== 'tcp') return;
-        const { scheme, address } = message;
-        const found = { url: `http://127.0.0.1:${address.port}`, scheme, node };
+        const { scheme, address, secure } = message;
+        const url = `${secure ? 'https' : 'http'}://127.0.0.1:${address.port}`;
+        const found = { url, scheme, node };
         if (address.port === port) resolve(found);
         else if (!isWaiting) setTimeout(resolve, OTHER_PORT_MS, found);
         isWaiting = true;

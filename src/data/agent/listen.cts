@@ -272,7 +272,8 @@ function schemeOf(server: AnyServer): Scheme {
 
 function tell(listener: Listener, inherited: boolean): void {
   const { key, address, scheme, handle } = listener;
-  const message = { type: 'listening', key, address, inherited, scheme } as const;
+  const secure = 'setSecureContext' in listener.server;
+  const message = { type: 'listening', key, address, inherited, scheme, secure } as const;
   if (inherited) send(message);
   else sendHandle(message, handle, () => undefined);
 }
