@@ -1,4 +1,5 @@
 /** The outcome of an A/B run: a sentence on each arm, and a table for each signal that matters. */
+import { explainDeath } from './early-end.ts';
 import type { ArmOutcome } from './arms.ts';
 import { SIGNALS, SIGNAL_WORDS, unitOf } from './series.ts';
 import type { Line, Signal } from './series.ts';
@@ -20,9 +21,10 @@ export function renderArms(outcomes: readonly ArmOutcome[]): string {
 function sentenceOf({ name, node, verdict, requests, death }: ArmOutcome): string {
   const { kind, signal, rate } = verdict;
   const slope = signal === null || rate === null ? '' : ` (${formatRate(rate, signal)})`;
+  const why = kind === 'undecided' && verdict.because !== '' ? ` (${verdict.because})` : '';
   const what =
-    kind === 'leak' && signal !== null ? `leak of ${SIGNAL_WORDS[signal]}${slope}` : kind;
-  const end = death === null ? '' : `; it died: ${death.signal ?? `exit code ${death.code}`}`;
+    kind === 'leak' && signal !== null ? `leak of ${SIGNAL_WORDS[signal]}${slope}` : kind + why;
+  const end = death === null || kind === 'undecided' ? '' : `; it died (${explainDeath(death)})`;
   return `${name}: ${what}; ${formatNumber(requests, 0)} requests, Node ${node}${end}`;
 }
 

@@ -3,6 +3,8 @@
  * up, rest, identical URLs, and the search for the culprit.
  */
 import { freemem } from 'node:os';
+import { explainEnd, judgeEarly } from './early-end.ts';
+import type { EarlyEnd } from './early-end.ts';
 import { findCulprit } from './culprit.ts';
 import type { Culprit } from './culprit.ts';
 import { openLane } from './lane.ts';
@@ -64,9 +66,10 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
   try {
     const lane = await openLane(target, options);
     const plan = openPlan(lane, options, startedAt);
-    const { profile, broken } = await runPhases(lane, plan, options);
+    const { profile, broken, end } = await runPhases(lane, plan, options);
     const died = broken || target.death() !== null;
-    const verdict = judge(lane.samples, { thorough: options.thorough, final: true, died });
+    const seen = judge(lane.samples, { thorough: options.thorough, final: true, died });
+    const verdict = judgeEarly(seen, end);
     const outcome = { ...describe(lane, startedAt), verdict };
     const isWanted = options.name && verdict.kind === 'leak' && !options.signal.aborted;
     if (!isWanted) return { ...outcome, culprit: null };
@@ -98,29 +101,31 @@ function describe(lane: Lane, startedAt: number): Omit<Outcome, 'verdict' | 'cul
   };
 }
 
-/** `broken`: it answers no more, or is about to die: of its heap, of its descriptors. */
-async function runPhases(
-  lane: Lane,
-  plan: Plan,
-  options: ExperimentOptions,
-): Promise<{ profile: ProfileNode | null; broken: boolean }> {
+interface Ran {
+  readonly profile: ProfileNode | null;
+  /** It died, or is about to: of its heap, of its descriptors. */
+  readonly broken: boolean;
+  readonly end: EarlyEnd;
+}
+
+async function runPhases(lane: Lane, plan: Plan, options: ExperimentOptions): Promise<Ran> {
   let profile: ProfileNode | null = null;
   try {
     await warmUp(lane, plan);
     profile = await startProfile(lane.target);
     await load(lane, plan, options);
-    if (isNearDeath(lane.samples)) return { profile, broken: true };
+    if (isNearDeath(lane.samples)) return { profile, broken: true, end: null };
     await rest(lane, plan, options);
     await compareIdentical(lane, plan, options);
-    return { profile, broken: false };
+    const isDead = lane.target.death() !== null;
+    return { profile, broken: isDead, end: isDead ? await explainEnd(lane.target, null) : null };
   } catch (error) {
-    // With a few checkpoints there is something to judge; without, the error is the answer.
-    if (lane.samples.length < JUDGED_LEAST) throw error;
-    return { profile, broken: true };
+    // What was seen until then is still judged.
+    const end = await explainEnd(lane.target, error);
+    const broken = lane.target.death() !== null || isNearDeath(lane.samples);
+    return { profile, broken, end };
   }
 }
-
-const JUDGED_LEAST = 4;
 
 /**
  * The app that was measured is dead, or dying: a fresh one shows who, before it goes the same way.

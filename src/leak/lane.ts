@@ -4,12 +4,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CofferdamError } from '../errors.ts';
+import { explainDeath } from './early-end.ts';
 import { askOnce, startLoad } from './load.ts';
 import type { FailureClass, Outcome } from './load-request.ts';
-import type { Protocol, RequestTemplate } from './load.ts';
+import type { LoadResult, Protocol, RequestTemplate } from './load.ts';
 import { hasNumber, numberTemplates } from './requests.ts';
 import type { Phase, Sample } from './series.ts';
-import type { Target } from './target.ts';
+import type { Death, Target } from './target.ts';
 
 export interface LaneOptions {
   readonly templates: readonly RequestTemplate[];
@@ -176,6 +177,8 @@ async function runBatch(
     requests: numberTemplates(options.templates, mode, state.answered),
     totalRequests: count,
     maxOutstanding: options.connections,
+    // Where it listens is this machine, even if the address is not that of the loopback.
+    allowRemote: true,
     timeoutMs: REQUEST_TIMEOUT_MS,
   });
   // An app that answers nobody would hold each of them until its timeout.
@@ -193,13 +196,23 @@ async function runBatch(
   }
   const lost = result.failed - result.failures.non_2xx;
   if (lost >= Math.min(count, LOST_LIMIT) && result.ok === 0 && target.death() === null) {
-    const message = `the app answers no more: ${result.notes[0] ?? 'no answer'}`;
+    const message = `the app answers no more (${firstNote(result)})`;
     throw new CofferdamError('COF_APP_ANSWERS_BADLY', message, {
       hint: 'It accepted requests before; its own log may say why.',
     });
   }
+  if (result.failures.non_2xx > count / 2 && !options.anyStatus) {
+    const message = `the app answers with errors now (${firstNote(result)})`;
+    throw new CofferdamError('COF_APP_ANSWERS_BADLY', message);
+  }
   await sleep(DRAIN_MS);
   return result.latency.p99Ms < EASY_P99_MS && result.backlog === 0;
+}
+
+/** `GET /: 500`: without our class of failure, and without our mark in the query. */
+function firstNote({ notes }: LoadResult): string {
+  const [note = 'no answer'] = notes;
+  return note.replace(/^\w+: /, '').replace(/[?&]cofferdam=[\w{}-]+/, '');
 }
 
 function adaptRate(state: State, easy: boolean): void {
@@ -226,9 +239,8 @@ async function checkAnswers(target: Target, options: LaneOptions): Promise<boole
     askOnce(target.url, protocolOf(target, options), template, ANSWER_TIMEOUT_MS);
   for (const [at, template] of given.slice(0, CHECKED_LIMIT).entries()) {
     const answer = await ask(template);
-    const isGood = isSuccess(answer);
-    if (!isGood && (answer.type === 'failure' || !options.anyStatus)) {
-      throw badAnswer(template, answer);
+    if (answer.type === 'failure' || (!isSuccess(answer) && !options.anyStatus)) {
+      throw badAnswer(template, answer, await target.settled());
     }
     if (hasNumber(options.templates)) continue;
     const again = await ask(marked[at] ?? template);
@@ -249,9 +261,19 @@ const statusOf = (outcome: Outcome): number =>
 const isSuccess = (outcome: Outcome): boolean =>
   statusOf(outcome) >= 200 && statusOf(outcome) < 300;
 
-function badAnswer(template: RequestTemplate, outcome: Outcome): CofferdamError {
+function badAnswer(
+  template: RequestTemplate,
+  outcome: Outcome,
+  death: Death | null,
+): CofferdamError {
   const name = `${template.method ?? 'GET'} ${template.path}`;
   const location = outcome.type === 'answer' ? outcome.answer.headers['location'] : undefined;
+  if (death !== null) {
+    const message = `the app died on ${name} (${explainDeath(death)})`;
+    throw new CofferdamError('COF_APP_ANSWERS_BADLY', message, {
+      hint: 'Mend that first: a process that ends at its first request has no time to leak.',
+    });
+  }
   const what =
     outcome.type === 'failure'
       ? `does not answer ${outcome.note}`

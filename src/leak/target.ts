@@ -6,6 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CofferdamError } from '../errors.ts';
 import { BRIEF_VARIABLE, MESSAGE_COMMAND } from '../protocol.ts';
@@ -39,6 +40,8 @@ export interface Target {
   readonly node: string;
   /** Null while it lives. */
   readonly death: () => Death | null;
+  /** As `death`, but waits a moment for one that is just happening. */
+  settled(): Promise<Death | null>;
   /** Collects garbage and measures. */
   sample(at: { requests: number; atMs: number; phase: Phase }): Promise<Sample>;
   ask(request: ProbeRequest, timeoutMs?: number): Promise<ProbeReply>;
@@ -57,6 +60,9 @@ export interface Death {
 
 /** A sample of a gigabyte heap takes seconds on a loaded machine. */
 const ASK_TIMEOUT_MS = 60_000;
+
+/** From the first sign of a death to the end of its last words. */
+const DYING_MS = 500;
 
 /**
  * Starts the app and waits until it listens.
@@ -82,6 +88,7 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
     protocol: listening.scheme === 'http2' ? 'http2' : 'http1',
     node: listening.node,
     death: death.read,
+    settled: () => Promise.race([death.happened, sleep(DYING_MS, null)]),
     ask,
     sample: async (at) => ({ ...at, ...(await measure(pid, ask)) }),
     describeDescriptors: () => describeDescriptors(pid),
@@ -213,7 +220,7 @@ function firstListening(child: ChildProcess, port: number): Promise<Listening> {
         if (message.type === 'hello') node = message.node;
         if (message.type !== 'listening' || message.address.kind !== 'tcp') return;
         const { scheme, address, secure } = message;
-        const url = `${secure ? 'https' : 'http'}://127.0.0.1:${address.port}`;
+        const url = `${secure ? 'https' : 'http'}://${reachable(address.host)}:${address.port}`;
         const found = { url, scheme, node };
         if (address.port === port) resolve(found);
         else if (!isWaiting) setTimeout(resolve, OTHER_PORT_MS, found);
@@ -221,6 +228,12 @@ function firstListening(child: ChildProcess, port: number): Promise<Listening> {
       },
     );
   });
+}
+
+/** A listening address as one to connect to: any interface means the loopback one as well. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function openProbe(child: ChildProcess, death: DeathWatch): Target['ask'] {
