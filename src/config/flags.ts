@@ -152,7 +152,7 @@ function joinLists(given: readonly Given[], rows: readonly SettingRow[]): readon
       const texts: readonly unknown[] = Array.isArray(before) ? before : [];
       byKey.set(next.key, { ...next, value: [...texts, next.value] });
     } else if (kind === 'list' && isText) {
-      byKey.set(next.key, { ...next, value: `${before} ${next.value as string}` });
+      byKey.set(next.key, { ...next, value: `${before} ${next.value}` });
     } else byKey.set(next.key, next);
   }
   return [...byKey.values()];

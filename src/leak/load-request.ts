@@ -80,8 +80,8 @@ export function openWire({ url, keepAlive, timeoutMs }: WireOptions): Wire {
 
 /** Reads a body to its end, and keeps of it what may be kept. */
 export function openReader(keepBody: boolean): {
-  take(chunk: Buffer): void;
-  body(): Buffer;
+  readonly take: (chunk: Buffer) => void;
+  readonly body: () => Buffer;
 } {
   const chunks: Buffer[] = [];
   let bytes = 0;
