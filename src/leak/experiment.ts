@@ -74,7 +74,10 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
     const isWanted = options.name && verdict.kind === 'leak' && !options.signal.aborted;
     if (!isWanted) return { ...outcome, culprit: null };
     plan.tell('search for the code');
-    const isSwollen = (lane.samples.at(-1)?.heapUsedBytes ?? 0) > SWOLLEN_BYTES;
+    const last = lane.samples.at(-1);
+    const isSwollen =
+      last !== undefined &&
+      (last.heapUsedBytes > SWOLLEN_BYTES || last.externalBytes > SWOLLEN_EXTERNAL_BYTES);
     const culprit =
       died || isSwollen
         ? await searchAnew(verdict, options)
@@ -147,6 +150,9 @@ async function searchAnew(verdict: Verdict, options: ExperimentOptions): Promise
 
 /** Three snapshots of a heap above it take minutes; those of a fresh process take seconds. */
 const SWOLLEN_BYTES = 64 * 2 ** 20;
+
+/** Each of its buffers hangs from sockets and streams, and the search would add as many again. */
+const SWOLLEN_EXTERNAL_BYTES = 256 * 2 ** 20;
 
 /** Below the rate at which the search takes its small steps. */
 const SEARCH_RATE = 30;

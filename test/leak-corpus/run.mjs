@@ -142,7 +142,7 @@ function buildAddon() {
 }
 
 /** 1 or 2 when the guilty one is first or second on any of the lists; null when it is on none. */
-function rankOf(entry, culprit) {
+export function rankOf(entry, culprit) {
   if (culprit === null || culprit === undefined || entry.culprit === undefined) return null;
   const pattern = new RegExp(entry.culprit);
   const place = (p) => (p === null ? '' : `${p.name} ${p.file}:${p.line}`);
