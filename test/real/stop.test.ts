@@ -74,7 +74,9 @@ describe('a graceful stop', () => {
     const pool = await serveEcho([], { KEEP_ALIVE_MS: '700' });
     const family = processesOf(pool.pid);
     const agent = new Agent({ keepAlive: true });
-    await new Promise((resolve) => get(pool.url, { agent }, (got) => got.resume().on('end', resolve)));
+    await new Promise((resolve) =>
+      get(pool.url, { agent }, (got) => got.resume().on('end', resolve)),
+    );
     pool.signal('SIGTERM');
     await expectEnd(pool, 0, family);
     agent.destroy();

@@ -138,6 +138,8 @@ export function hear(book: Book, event: PoolEvent, now: number): void {
       return hearReport(book, book.live.get(event.worker), event.report.longLived > 0);
     case 'exited':
       return hearExit(book, book.live.get(event.worker));
+    case 'disconnected':
+      return hearDisconnect(book, book.live.get(event.worker), now);
     default:
   }
 }
@@ -209,4 +211,15 @@ function hearExit(book: Book, entry: Entry | undefined): void {
   book.live.delete(entry.id);
   if (book.stopping !== null && entry.killed) book.killed += 1;
   if (book.open.get(entry.slot)?.old === entry.id && isServing(entry)) book.open.delete(entry.slot);
+}
+
+/** Nobody can lead it any more: it counts as crashed, and has one drain timeout to leave. */
+function hearDisconnect(book: Book, entry: Entry | undefined, now: number): void {
+  if (entry === undefined || !isServing(entry)) return;
+  book.lastExit = entry;
+  if (book.open.get(entry.slot)?.old === entry.id) book.open.delete(entry.slot);
+  entry.drainedAt = now;
+  entry.cutAt = now + book.policy.drainTimeoutMs;
+  entry.longCutAt = entry.cutAt;
+  entry.goneBy = drainBound(book, now, false);
 }

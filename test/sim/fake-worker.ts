@@ -17,6 +17,8 @@ export interface FakeWorker {
   readonly crashAfterMs: number;
   readonly blocksAfterMs: number;
   readonly blockedForMs: number;
+  /** From its birth; Infinity = never. */
+  readonly disconnectsAfterMs: number;
   readonly ignoresTerm: boolean;
   readonly drainStyle: 'polite' | 'never' | 'exits' | 'crashes';
   /** How long its requests and long-lived connections last after the drain began. */
@@ -26,6 +28,8 @@ export interface FakeWorker {
   readonly floorBytes: number;
   readonly slopeBytes: number;
   readyAt: number | null;
+  /** Its channel is closed: it hears nothing and tells nothing. */
+  deaf: boolean;
   drainAt: number | null;
   requestsEndAt: number;
   longEndAt: number;
@@ -54,6 +58,7 @@ export function createFakeWorker(
         : never,
     blocksAfterMs: dice.chance(nature.blocks) ? dice.between(0, 20_000) : never,
     blockedForMs: dice.chance(0.5) ? never : dice.between(1000, 20_000),
+    disconnectsAfterMs: dice.chance(nature.disconnects) ? dice.between(0, 30_000) : never,
     ignoresTerm: dice.chance(nature.ignoresTerm),
     drainStyle: dice.chance(nature.neverDrains)
       ? 'never'
@@ -70,6 +75,7 @@ export function createFakeWorker(
     floorBytes: nature.floorBytes,
     slopeBytes: nature.slopeBytes,
     readyAt: null,
+    deaf: false,
     drainAt: null,
     requestsEndAt: never,
     longEndAt: never,

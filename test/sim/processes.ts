@@ -70,11 +70,25 @@ function spawn(game: Game, effect: Extract<Effect, { type: 'spawn' }>): void {
   game.queue.add(now, () => feed(game, { type: 'spawned', worker: id, pid: 1000 + id }));
   if (worker.boot === 'exits') return exit(game, worker, worker.bootMs, { code: 1, signal: null });
   later(game, worker, worker.bootMs, () => boot(game, worker));
+  later(game, worker, worker.disconnectsAfterMs, () => disconnect(game, worker));
   later(game, worker, game.scenario.sampleMs, () => sample(game, worker));
+}
+
+/** It takes the closed channel for our death, finishes what it has, and leaves. */
+function disconnect(game: Game, worker: FakeWorker): void {
+  const { id, readyAt } = worker;
+  if (isBlocked(worker, game.now)) return;
+  worker.deaf = true;
+  if (readyAt !== null && worker.drainAt === null) beginDrain(game, worker);
+  feed(game, { type: 'disconnected', worker: id });
+  const leaves = worker.drainStyle !== 'never';
+  const end = Math.max(worker.requestsEndAt, worker.longEndAt);
+  if (leaves) exit(game, worker, Math.max(0, end - game.now), { code: 0, signal: null });
 }
 
 function boot(game: Game, worker: FakeWorker): void {
   const { id } = worker;
+  if (worker.deaf) return;
   if (worker.boot === 'hangs') return;
   if (worker.boot === 'ok') {
     worker.readyAt = game.now;
@@ -90,7 +104,7 @@ function boot(game: Game, worker: FakeWorker): void {
 function report(game: Game, worker: FakeWorker): void {
   const { now, scenario } = game;
   later(game, worker, scenario.reportMs, () => report(game, worker));
-  if (isBlocked(worker, now)) return;
+  if (isBlocked(worker, now) || worker.deaf) return;
   feed(game, { type: 'report', worker: worker.id, report: reportOf(worker, now) });
 }
 
@@ -104,9 +118,8 @@ function sample(game: Game, worker: FakeWorker): void {
 
 function drain(game: Game, worker: FakeWorker): void {
   const { now, dice } = game;
-  worker.drainAt = now;
-  worker.requestsEndAt = now + worker.requestsLastMs;
-  worker.longEndAt = now + worker.longLastMs;
+  if (worker.deaf) return;
+  beginDrain(game, worker);
   if (isBlocked(worker, now)) return;
   if (worker.drainStyle === 'exits') {
     return exit(game, worker, dice.between(0, 2000), { code: 0, signal: null });
@@ -117,20 +130,26 @@ function drain(game: Game, worker: FakeWorker): void {
   planDrained(game, worker);
 }
 
+function beginDrain({ now }: Game, worker: FakeWorker): void {
+  worker.drainAt = now;
+  worker.requestsEndAt = now + worker.requestsLastMs;
+  worker.longEndAt = now + worker.longLastMs;
+}
+
 function planDrained(game: Game, worker: FakeWorker): void {
   worker.drainPlan += 1;
   if (worker.drainStyle === 'never') return;
   const plan = worker.drainPlan;
   const end = Math.max(worker.requestsEndAt, worker.longEndAt);
   later(game, worker, Math.max(0, end - game.now) + game.dice.between(0, 40), () => {
-    if (plan !== worker.drainPlan || isBlocked(worker, game.now)) return;
+    if (plan !== worker.drainPlan || isBlocked(worker, game.now) || worker.deaf) return;
     feed(game, { type: 'drained', worker: worker.id, result: drainResultOf(worker) });
   });
 }
 
 function cut(game: Game, worker: FakeWorker, scope: 'requests' | 'all'): void {
   const { now } = game;
-  if (isBlocked(worker, now)) return;
+  if (isBlocked(worker, now) || worker.deaf) return;
   if (worker.requestsEndAt > now) worker.cutRequests += 1;
   worker.requestsEndAt = Math.min(worker.requestsEndAt, now);
   if (scope === 'all') {

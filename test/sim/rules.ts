@@ -166,7 +166,7 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
       return judgeBootFailure(book, told, event, now);
     case 'worker_crashed':
       book.crashed += 1;
-      return judgeCrash(book, told, now);
+      return judgeCrash(book, told, event, now);
     default:
   }
 }
@@ -215,13 +215,15 @@ function judgeBootFailure(
 function judgeCrash(
   book: Book,
   told: Extract<Told, { event: 'worker_crashed' }>,
+  event: PoolEvent,
   now: number,
 ): void {
   const { slot, retryInMs } = told;
   const entry = book.lastExit;
   rule(entry?.slot === slot && entry.readyAt !== null, `slot ${slot}: nobody crashed`);
   rule(entry.termAt === null && !entry.killed, `the exit of worker ${entry.id} was asked for`);
-  if (entry.drainedAt !== null) return rule(retryInMs === 0, 'a leaving worker delays its slot');
+  const leaving = entry.drainedAt !== null && event.type !== 'disconnected';
+  if (leaving) return rule(retryInMs === 0, 'a leaving worker delays its slot');
   const healthySince = entry.readyAt;
   judgeFailure(book, slot, { now, kind: 'crash', healthySince, free: false, retryInMs });
 }

@@ -20,6 +20,8 @@ export interface Nature {
   readonly longLived: number;
   readonly exitsInDrain: number;
   readonly crashesInDrain: number;
+  /** It closes its channel, as with `process.disconnect()`. */
+  readonly disconnects: number;
   readonly bootMs: number;
   readonly requestsPerSecond: number;
   readonly floorBytes: number;
@@ -61,6 +63,7 @@ export const HEALTHY: Nature = {
   longLived: 0,
   exitsInDrain: 0,
   crashesInDrain: 0,
+  disconnects: 0,
   bootMs: 500,
   requestsPerSecond: 20,
   floorBytes: 50 * MEBIBYTE,
@@ -138,6 +141,7 @@ export function drawNature(dice: Dice): Nature {
     longLived: maybe(1),
     exitsInDrain: maybe(0.5),
     crashesInDrain: maybe(0.5),
+    disconnects: maybe(0.5),
     bootMs: dice.pick([100, 1000, 4000]),
     requestsPerSecond: dice.pick([0, 5, 50, 300]),
     floorBytes: dice.pick([30, 50, 90]) * MEBIBYTE,
