@@ -97,6 +97,8 @@ export type WorkerMessage =
   | { readonly type: 'connection'; readonly key: ListenKey; readonly id: number }
   /** The sibling took the connection over; the supervisor may close its copy. */
   | { readonly type: 'adopted'; readonly id: number; readonly ok: boolean }
+  /** It has collected its garbage, in so many milliseconds. */
+  | { readonly type: 'healed'; readonly tookMs: number }
   /** Nothing is left: the worker may be ended. */
   | { readonly type: 'drained'; readonly result: DrainResult };
 
@@ -109,6 +111,8 @@ export type SupervisorMessage =
       /** False when no sibling is there to take connections over, as when the whole pool stops. */
       readonly handover: boolean;
     }
+  /** Collect garbage now; answer with `healed`, or not at all if that cannot be done. */
+  | { readonly type: 'heal' }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
   /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */

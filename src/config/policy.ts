@@ -3,8 +3,12 @@ import { availableParallelism } from 'node:os';
 import type { Policy } from '../control/types.ts';
 import type { Settings } from './settings.ts';
 
-/** `cpus` is what `--workers auto` means. */
-export function policyOf(settings: Settings, cpus: number = availableParallelism()): Policy {
+/** `cpus` is what `--workers auto` starts from; a budget of 0 bytes is none. */
+export function policyOf(
+  settings: Settings,
+  budgetBytes = 0,
+  cpus: number = availableParallelism(),
+): Policy {
   const workers = settings.workers === 'auto' ? { min: cpus, max: cpus } : settings.workers;
   return {
     workers: workers.min,
@@ -22,5 +26,10 @@ export function policyOf(settings: Settings, cpus: number = availableParallelism
     longDrainTimeoutMs: settings.longDrainTimeoutMs,
     killTimeoutMs: settings.killTimeoutMs,
     unresponsiveTimeoutMs: settings.unresponsiveTimeoutMs,
+    budgetBytes,
+    minAgeMs: settings.minAgeMs,
+    predict: settings.predict,
+    heal: settings.heal,
+    fitWorkers: settings.workers === 'auto',
   };
 }

@@ -58,6 +58,16 @@ export interface Policy {
   readonly killTimeoutMs: number;
   /** A ready worker without any report for so long is unresponsive; 0 = never. */
   readonly unresponsiveTimeoutMs: number;
+  /** Bytes that supervisor, workers and one surge worker may use together; 0 = no budget. */
+  readonly budgetBytes: number;
+  /** A worker younger than this is replaced for its memory only at the hard limit. */
+  readonly minAgeMs: number;
+  /** Replace workers before they reach a limit that they grow towards. */
+  readonly predict: boolean;
+  /** Ask idle workers to collect garbage. */
+  readonly heal: boolean;
+  /** Fewer workers than `workers` if the floor of the first one says that no more fit. */
+  readonly fitWorkers: boolean;
 }
 
 export type PoolEvent =
@@ -92,6 +102,17 @@ export type PoolEvent =
   | { readonly type: 'disconnected'; readonly worker: WorkerId }
   | { readonly type: 'report'; readonly worker: WorkerId; readonly report: WorkerReport }
   | { readonly type: 'sample'; readonly worker: WorkerId; readonly memoryBytes: number }
+  /** What is in use beside the workers: the supervisor, and the file pages that all share. */
+  | { readonly type: 'overhead'; readonly bytes: number }
+  /** The worker has collected its garbage, and needs so much now. */
+  | {
+      readonly type: 'healed';
+      readonly worker: WorkerId;
+      readonly memoryBytes: number;
+      readonly tookMs: number;
+    }
+  /** The kernel reclaims memory in our control group. */
+  | { readonly type: 'pressure' }
   | { readonly type: 'drained'; readonly worker: WorkerId; readonly result: DrainResult }
   /** A person or a signal asks for a replacement; `slot: null` = all of them, through the gate. */
   | { readonly type: 'recycle'; readonly slot: number | null; readonly reason: 'manual' }
@@ -121,6 +142,8 @@ export type Effect =
     }
   | { readonly type: 'cut'; readonly worker: WorkerId; readonly scope: 'requests' | 'all' }
   | { readonly type: 'signal'; readonly worker: WorkerId; readonly signal: 'SIGTERM' | 'SIGKILL' }
+  /** Collect garbage now; answered by the event `healed`. */
+  | { readonly type: 'heal'; readonly worker: WorkerId }
   | { readonly type: 'tell'; readonly told: Told }
   /** The pool is empty and will stay so. */
   | { readonly type: 'finished'; readonly outcome: Outcome };
@@ -165,6 +188,8 @@ export type Told =
       readonly requests: number;
       readonly ageMs: number;
       readonly memoryBytes: number;
+      /** How it grew; null = it did not, or there are too few samples. */
+      readonly slopeBytesPerRequest: number | null;
       readonly limit: string;
     }
   /** The old worker is gone and the new one serves. */
@@ -176,6 +201,7 @@ export type Told =
       readonly requests: number;
       readonly ageMs: number;
       readonly memoryBytes: number;
+      readonly slopeBytesPerRequest: number | null;
       readonly limit: string;
       readonly replacedInMs: number;
       readonly drainMs: number;
@@ -238,6 +264,31 @@ export type Told =
       readonly memoryBytes: number;
       readonly limitBytes: number;
     }
+  /** The whole tree uses more than its budget; told again only after it was within it. */
+  | {
+      readonly event: 'over_budget';
+      readonly usedBytes: number;
+      readonly budgetBytes: number;
+      readonly detail: string;
+    }
+  | { readonly event: 'within_budget'; readonly usedBytes: number; readonly budgetBytes: number }
+  /** An idle worker collected its garbage. */
+  | {
+      readonly event: 'healed';
+      readonly slot: number;
+      readonly beforeBytes: number;
+      readonly afterBytes: number;
+      readonly tookMs: number;
+    }
+  /** Workers are born, live and are replaced: the arithmetic of their floor, told once. */
+  | {
+      readonly event: 'floor_measured';
+      readonly floorBytes: number;
+      readonly workers: number;
+      readonly budgetBytes: number;
+      /** How the pool fits into its budget, or why it does not. */
+      readonly detail: string;
+    }
   | { readonly event: 'suspended'; readonly gapMs: number }
   | { readonly event: 'scaled'; readonly from: number; readonly to: number }
   | { readonly event: 'stopping'; readonly mode: 'graceful' | 'now'; readonly workers: number }
@@ -273,6 +324,10 @@ export interface WorkerView {
   readonly longLived: number;
   readonly connections: number;
   readonly memoryBytes: number;
+  /** Memory when it became ready; null until it was sampled. */
+  readonly floorBytes: number | null;
+  /** Growth and its 95 % interval; null while it cannot be told from noise. */
+  readonly slopeBytesPerRequest: number | null;
   readonly heapUsedBytes: number;
   /** Requests after which this very worker is replaced; 0 = never. */
   readonly requestLimit: number;

@@ -1,7 +1,9 @@
 /**
  * The moves of a worker's life: what one event does in one state. Which move when: worker-state.
  */
+import { grow } from './growth.ts';
 import { countStrikes, memoryLimitsOf } from './recycling.ts';
+import type { WorkerReport } from '../protocol.ts';
 import type { Effect, Policy } from './types.ts';
 import type { Life, Worker, WorkerEvent, WorkerEventName, WorkerIn } from './worker.ts';
 
@@ -24,7 +26,8 @@ export type News =
       readonly signal: string | null;
       readonly detail: string;
     }
-  | { readonly type: 'floor_above_limit'; readonly limitBytes: number };
+  /** Its memory was read for the first time since it is ready. */
+  | { readonly type: 'floor'; readonly limitBytes: number };
 
 export interface Transition {
   readonly worker: Worker;
@@ -48,10 +51,10 @@ export type Handler<W extends Worker, E extends WorkerEventName> = (
 export const learnPid: Handler<Worker, 'spawned'> = (worker, { pid }) => become(worker, { pid });
 
 export const noteReport: Handler<Worker, 'report'> = (worker, { report }, { now }) =>
-  become(worker, { report, lastReportAt: now });
+  become(worker, { report, lastReportAt: now, busyAt: busyAtOf(worker, report, now) });
 
-export const noteMemory: Handler<Worker, 'sample'> = (worker, { memoryBytes }) =>
-  become(worker, { memoryBytes });
+export const noteMemory: Handler<Worker, 'sample'> = (worker, { memoryBytes }, { now }) =>
+  become(worker, { memoryBytes, sampledAt: now });
 
 export const noteDrained: Handler<Worker, 'drained'> = (worker, { result }) =>
   become(worker, { drained: result });
@@ -81,7 +84,12 @@ export const killLate: Handler<WorkerIn<'stopping'>, 'deadline'> = (worker, _eve
 export const becomeReady: Handler<WorkerIn<'booting'>, 'ready'> = (worker, _event, situation) =>
   become(
     worker,
-    { life: watched(situation), readyAt: situation.now, lastReportAt: situation.now },
+    {
+      life: watched(situation),
+      readyAt: situation.now,
+      lastReportAt: situation.now,
+      busyAt: situation.now,
+    },
     [],
     { type: 'ready' },
   );
@@ -113,7 +121,12 @@ export const crash: Handler<Worker, 'exited'> = (worker, { code, signal, detail 
   });
 
 export const reportReady: Handler<WorkerIn<'ready'>, 'report'> = (worker, { report }, situation) =>
-  become(worker, { report, lastReportAt: situation.now, life: watched(situation) });
+  become(worker, {
+    report,
+    lastReportAt: situation.now,
+    busyAt: busyAtOf(worker, report, situation.now),
+    life: watched(situation),
+  });
 
 export const sampleReady: Handler<WorkerIn<'ready'>, 'sample'> = (
   worker,
@@ -121,13 +134,19 @@ export const sampleReady: Handler<WorkerIn<'ready'>, 'sample'> = (
   { now, policy },
 ) => {
   const first = worker.floorBytes === null;
-  const sampled = { ...worker, memoryBytes, floorBytes: worker.floorBytes ?? memoryBytes };
+  const sampled = {
+    ...worker,
+    memoryBytes,
+    sampledAt: now,
+    floorBytes: worker.floorBytes ?? memoryBytes,
+    growth: grow(worker.growth, { requests: worker.report.requests, memoryBytes, at: now }),
+  };
   const limitBytes = memoryLimitsOf(policy, null).soft;
   return become(
     sampled,
     { softStrikes: countStrikes(sampled, policy, now) },
     [],
-    first && memoryBytes >= limitBytes ? { type: 'floor_above_limit', limitBytes } : null,
+    first ? { type: 'floor', limitBytes } : null,
   );
 };
 
@@ -285,6 +304,11 @@ function killBecause(worker: Worker, why: string): Transition {
     { type: 'signal', worker: id, signal: 'SIGKILL' },
     { type: 'tell', told: { event: 'worker_killed', slot, pid: pid ?? 0, why } },
   ]);
+}
+
+function busyAtOf(worker: Worker, report: WorkerReport, now: number): number {
+  const idle = report.requests === worker.report.requests && report.inFlight === 0;
+  return idle ? worker.busyAt : now;
 }
 
 function watched({ now, policy }: Situation): Life {

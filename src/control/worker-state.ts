@@ -97,7 +97,7 @@ export const TABLE: Table = {
     exited: move.leave,
     disconnected: 'ignore',
     report: 'ignore',
-    sample: 'ignore',
+    sample: move.noteMemory,
     drained: 'ignore',
     drain: 'ignore',
     terminate: 'ignore',

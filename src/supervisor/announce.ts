@@ -9,6 +9,8 @@ const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
   drain_deadline: 'warn',
   worker_killed: 'warn',
   unresponsive: 'warn',
+  over_budget: 'warn',
+  floor_above_limit: 'warn',
   suspended: 'warn',
 };
 

@@ -34,8 +34,12 @@ export interface FleetOptions {
   /** An app may swallow this error, and then nobody would know. */
   onListenFailure(message: string): void;
   onPid(pid: number, alive: boolean): void;
-  /** A worker became ready: its memory at this moment is its floor. */
-  onReady(worker: WorkerId, pid: number): void;
+  /**
+   * A worker became ready (its memory at this moment is its floor), or sent a report (so that
+   * memory and requests are of one moment).
+   */
+  onMoment(worker: WorkerId, pid: number): void;
+  onHealed(worker: WorkerId, pid: number, tookMs: number): void;
   /** Whether the kernel's OOM killer struck in our cgroup since the last call. */
   oomKilled(): boolean;
   now(): number;
@@ -45,6 +49,7 @@ export interface Fleet {
   spawn(effect: SpawnEffect): void;
   drain(effect: DrainEffect): void;
   cut(worker: WorkerId, scope: 'requests' | 'all'): void;
+  heal(worker: WorkerId): void;
   signal(worker: WorkerId, signal: 'SIGTERM' | 'SIGKILL'): void;
   /** Every live process. */
   pids(): readonly { readonly worker: WorkerId; readonly pid: number }[];
@@ -86,6 +91,7 @@ export function createFleet(options: FleetOptions): Fleet {
       member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover });
     },
     cut: (worker, scope) => send(worker, { type: 'cut', scope }),
+    heal: (worker) => send(worker, { type: 'heal' }),
     signal: (worker, signal) => members.get(worker)?.process.signal(signal),
     pids: () =>
       [...members].flatMap(([worker, member]) => {
@@ -114,7 +120,7 @@ function spawnMember(
       if (member?.phase !== 'booting') return;
       member.phase = 'ready';
       options.emit({ type: 'ready', worker });
-      if (member.process.pid !== undefined) options.onReady(worker, member.process.pid);
+      if (member.process.pid !== undefined) options.onMoment(worker, member.process.pid);
       relay.workerReady();
     },
   });
@@ -195,6 +201,11 @@ function receive(to: Receiver, message: WorkerMessage, handle: RawHandle | undef
       member.connections = message.report.connections;
       member.reportedAt = options.now();
       options.emit({ type: 'report', worker, report: message.report });
+      if (member.process.pid !== undefined) options.onMoment(worker, member.process.pid);
+      return;
+    case 'healed':
+      if (member.process.pid === undefined) return;
+      options.onHealed(worker, member.process.pid, message.tookMs);
       return;
     case 'connection':
       if (handle !== undefined) relay.offer(worker, message.key, handle);

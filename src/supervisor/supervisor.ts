@@ -9,9 +9,10 @@ import { controlSocketPath } from '../config/paths.ts';
 import { policyOf } from '../config/policy.ts';
 import type { SettingKey, Settings } from '../config/settings.ts';
 import { adviseOn, checkBudget } from '../config/validate.ts';
-import type { Effect, Outcome, Told } from '../control/types.ts';
+import type { Effect, Outcome, Told, WorkerId } from '../control/types.ts';
 import { type CofferdamError, EXIT } from '../errors.ts';
 import { resolveBudget, type Budget } from '../metrics/budget.ts';
+import { readWorkerMemory } from '../metrics/process-memory.ts';
 import { announce } from './announce.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
@@ -95,12 +96,13 @@ class Supervisor {
       onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
       onListenFailure: (message) => (this.#listenFailure = message),
       onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
-      onReady: (worker, pid) => this.#sampler.sample(worker, pid),
+      onMoment: (worker, pid) => this.#sampler.sample(worker, pid),
+      onHealed: (worker, pid, tookMs) => this.#healed(worker, pid, tookMs),
       oomKilled: watchOomKills(),
       now: () => performance.now(),
     });
     this.#loop = createLoop({
-      policy: policyOf(settings),
+      policy: policyOf(settings, this.#budget.bytes),
       perform: (effect) => this.#perform(effect),
       now: () => performance.now(),
       random: () => Math.random(),
@@ -148,6 +150,8 @@ class Supervisor {
         return this.#fleet.drain(effect);
       case 'cut':
         return this.#fleet.cut(effect.worker, effect.scope);
+      case 'heal':
+        return this.#fleet.heal(effect.worker);
       case 'signal':
         return this.#fleet.signal(effect.worker, effect.signal);
       case 'tell':
@@ -166,6 +170,12 @@ class Supervisor {
       // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
       this.#listeners.close();
     }
+  }
+
+  #healed(worker: WorkerId, pid: number, tookMs: number): void {
+    const memoryBytes = readWorkerMemory(pid)?.anonBytes;
+    if (memoryBytes === undefined) return;
+    this.#loop.enqueue({ type: 'healed', worker, memoryBytes, tookMs });
   }
 
   #request(request: Request): void {
@@ -211,7 +221,7 @@ class Supervisor {
       this.#epoch += 1;
       this.#config = config;
       this.#budget = budget;
-      this.#loop.enqueue({ type: 'reload', policy: policyOf(config.settings) });
+      this.#loop.enqueue({ type: 'reload', policy: policyOf(config.settings, budget.bytes) });
       this.#log.write('info', 'reloading', { file: config.file });
       if (restart.length > 0) {
         this.#log.write('warn', 'restart_needed', {

@@ -9,7 +9,7 @@ import {
   type FakeWorker,
 } from './fake-worker.ts';
 import { feed, type Game } from './game.ts';
-import { HEALTHY } from './scenario.ts';
+import { HEALTHY, MEBIBYTE } from './scenario.ts';
 
 export function perform(game: Game, effect: Effect): void {
   switch (effect.type) {
@@ -21,6 +21,8 @@ export function perform(game: Game, effect: Effect): void {
       return cut(game, find(game, effect.worker), effect.scope);
     case 'signal':
       return signal(game, find(game, effect.worker), effect.signal);
+    case 'heal':
+      return heal(game, find(game, effect.worker));
     case 'finished':
       game.outcome = effect.outcome.type;
       return;
@@ -106,14 +108,35 @@ function report(game: Game, worker: FakeWorker): void {
   later(game, worker, scenario.reportMs, () => report(game, worker));
   if (isBlocked(worker, now) || worker.deaf) return;
   feed(game, { type: 'report', worker: worker.id, report: reportOf(worker, now) });
+  // Memory is read again with each report, so that both numbers are of one moment.
+  if (!worker.gone) feedSample(game, worker);
 }
 
 /** Memory is read from outside, so a blocked worker is sampled as well. */
 function sample(game: Game, worker: FakeWorker): void {
-  const { now, dice, scenario } = game;
+  const { dice, scenario } = game;
   later(game, worker, scenario.sampleMs, () => sample(game, worker));
-  const memoryBytes = memoryOf(worker, now, dice);
+  if (dice.chance(0.5)) {
+    feed(game, { type: 'overhead', bytes: dice.between(30, 50) * MEBIBYTE });
+  }
+  if (!worker.gone) feedSample(game, worker);
+}
+
+function feedSample(game: Game, worker: FakeWorker): void {
+  const memoryBytes = memoryOf(worker, game.now, game.dice);
   feed(game, { type: 'sample', worker: worker.id, memoryBytes });
+}
+
+/** What it leaked stays; some never answer. */
+function heal(game: Game, worker: FakeWorker): void {
+  const { dice } = game;
+  if (worker.deaf || isBlocked(worker, game.now) || dice.chance(0.1)) return;
+  const tookMs = dice.whole(30, 1000);
+  later(game, worker, tookMs, () => {
+    worker.healed = true;
+    const memoryBytes = memoryOf(worker, game.now, dice);
+    feed(game, { type: 'healed', worker: worker.id, memoryBytes, tookMs });
+  });
 }
 
 function drain(game: Game, worker: FakeWorker): void {

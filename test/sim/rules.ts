@@ -8,6 +8,7 @@ import {
   isServing,
   REAP_MS,
   rule,
+  usedBytes,
   type Book,
   type Entry,
 } from './book.ts';
@@ -25,6 +26,8 @@ export function judge(book: Book, effect: Effect, event: PoolEvent, now: number)
     case 'signal':
       if (effect.signal === 'SIGTERM') return judgeTerm(book, find(book, effect), now);
       return judgeKill(find(book, effect), event, now);
+    case 'heal':
+      return judgeHeal(book, find(book, effect), now);
     case 'tell':
       return judgeTold(book, effect.told, event, now);
     case 'finished':
@@ -147,6 +150,10 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
         if (slot > book.size && !replaced) book.open.delete(slot);
       }
       return;
+    case 'over_budget':
+    case 'within_budget':
+      book.overBudget = told.event === 'over_budget';
+      return;
     case 'unresponsive':
       for (const entry of book.live.values()) {
         if (entry.slot === told.slot && isServing(entry)) entry.silent = true;
@@ -183,13 +190,34 @@ function judgeRecycle(
   );
   rule(old !== undefined && isServing(old), `recycle in slot ${slot}, where nobody serves`);
   rule(!book.open.has(slot), `second recycle of slot ${slot} at once`);
-  const urgent = reason === 'unresponsive' || reason === 'max_memory';
+  const broken = reason === 'budget' && book.overBudget;
+  const urgent = reason === 'unresponsive' || reason === 'max_memory' || broken;
   const trouble = [...book.backoff.values()].some(({ notBefore }) => notBefore > now);
   rule(urgent || !trouble, `recycle of slot ${slot} while another one backs off`);
-  rule(breakFirst === (surge === 0), `slot ${slot}: breakFirst is ${breakFirst}`);
+  const { budgetBytes } = book.policy;
+  const room = budgetBytes === 0 || usedBytes(book) + book.floorBytes <= budgetBytes;
+  rule(breakFirst === (surge === 0 || !room), `slot ${slot}: breakFirst is ${breakFirst}`);
+  judgeAge(book, old, reason, now);
   book.open.set(slot, { old: old.id, breakFirst, replaced: false });
   const most = surge > 0 ? Math.min(gate, surge) : gate;
   rule(book.open.size <= most, `${book.open.size} recycles at once, the gate is ${most}`);
+}
+
+/** A recycle must not trigger the next: only the hard limit replaces what is so young. */
+function judgeAge(book: Book, entry: Entry, reason: string, now: number): void {
+  const { maxMemoryBytes, minAgeMs } = book.policy;
+  if (!['max_memory', 'predicted', 'budget'].includes(reason)) return;
+  if (reason === 'max_memory' && entry.memoryBytes >= maxMemoryBytes) return;
+  const ageMs = now - (entry.readyAt ?? now);
+  rule(ageMs >= minAgeMs, `worker ${entry.id} is replaced for ${reason} after ${ageMs} ms`);
+}
+
+function judgeHeal(book: Book, entry: Entry, now: number): void {
+  const other = book.heals === null ? undefined : book.live.get(book.heals.worker);
+  const waits = other !== undefined && now < (book.heals?.until ?? 0);
+  rule(!waits, `worker ${entry.id} heals beside another one`);
+  rule(isServing(entry) && !book.open.has(entry.slot), `heal of worker ${entry.id}, which leaves`);
+  book.heals = { worker: entry.id, until: now + HEAL_MS };
 }
 
 function judgeBootFailure(
@@ -244,3 +272,6 @@ function judgeEnd(book: Book, outcome: Outcome): void {
   const killed = outcome.type === 'stopped_late' ? outcome.killed : 0;
   rule(killed === book.killed, `${killed} workers killed, not ${book.killed}`);
 }
+
+/** Nobody waits longer for the word of a worker that heals. */
+const HEAL_MS = 10_000;

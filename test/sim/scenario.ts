@@ -20,6 +20,8 @@ export interface Nature {
   readonly longLived: number;
   readonly exitsInDrain: number;
   readonly crashesInDrain: number;
+  /** It has a burst, and then no visitors any more. */
+  readonly idles: number;
   /** It closes its channel, as with `process.disconnect()`. */
   readonly disconnects: number;
   readonly bootMs: number;
@@ -63,6 +65,7 @@ export const HEALTHY: Nature = {
   longLived: 0,
   exitsInDrain: 0,
   crashesInDrain: 0,
+  idles: 0,
   disconnects: 0,
   bootMs: 500,
   requestsPerSecond: 20,
@@ -120,6 +123,11 @@ export function drawPolicy(dice: Dice): Policy {
     longDrainTimeoutMs: drainTimeoutMs + dice.pick([0, 5000, 20_000]),
     killTimeoutMs: dice.pick([0, 500, 2000, 5000]),
     unresponsiveTimeoutMs: dice.pick([0, 4000, 10_000]),
+    budgetBytes: dice.pick([0, 150, 300, 600]) * MEBIBYTE,
+    minAgeMs: dice.pick([1000, 10_000]),
+    predict: dice.chance(0.7),
+    heal: dice.chance(0.7),
+    fitWorkers: dice.chance(0.3),
   };
 }
 
@@ -141,6 +149,7 @@ export function drawNature(dice: Dice): Nature {
     longLived: maybe(1),
     exitsInDrain: maybe(0.5),
     crashesInDrain: maybe(0.5),
+    idles: maybe(1),
     disconnects: maybe(0.5),
     bootMs: dice.pick([100, 1000, 4000]),
     requestsPerSecond: dice.pick([0, 5, 50, 300]),
@@ -167,7 +176,8 @@ function drawAction(dice: Dice, policy: Policy): Action {
 
 /** Without limits nothing is due once the reload is through, so the pool must come to rest. */
 function calmPolicy(policy: Policy): Policy {
-  return { ...policy, maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, unresponsiveTimeoutMs: 4000 };
+  const off = { maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, budgetBytes: 0, heal: false };
+  return { ...policy, ...off, unresponsiveTimeoutMs: 4000 };
 }
 
 /** Upper bound of the time in which one slot after the other comes right. */

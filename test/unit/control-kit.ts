@@ -30,6 +30,11 @@ export const POLICY: Policy = {
   longDrainTimeoutMs: 300_000,
   killTimeoutMs: 5000,
   unresponsiveTimeoutMs: 60_000,
+  budgetBytes: 0,
+  minAgeMs: 10_000,
+  predict: false,
+  heal: false,
+  fitWorkers: false,
 };
 
 export interface Player {

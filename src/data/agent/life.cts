@@ -3,6 +3,7 @@ import type { WorkerBrief } from '../../protocol.ts' with { 'resolution-mode': '
 import { open, send } from './channel.cts';
 import { countRequests, followServer, watchRequests } from './connections.cts';
 import { cut, isDraining, startDrain, stopListening } from './drain.cts';
+import { heal } from './heal.cts';
 import { adopt } from './handover.cts';
 import type { RawHandle } from './internals.cts';
 import { type Listener, watchListen } from './listen.cts';
@@ -61,6 +62,9 @@ function receive(
     }
     case 'cut':
       cut(message.scope);
+      break;
+    case 'heal':
+      if (!isDraining()) heal();
       break;
     case 'adopt': {
       const { key, id } = message;
