@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 import { treeOf } from '../scripts/process-tree.mjs';
 import { requestMix } from '../scripts/request-mix.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
-import { BUDGET_CONTENDERS, prepareApp, start } from './contenders.mjs';
+import { BUDGET_CONTENDERS, choose, prepareApp, start } from './contenders.mjs';
 import { circumstances, table, writeSection } from './report.mjs';
 
 const { values: flags } = parseArgs({
@@ -39,7 +39,7 @@ const { startLoad } = await import('../dist/leak/load.js');
 const { createTreeMeter } = await import('../dist/metrics/tree.js');
 const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
 try {
-  const names = flags.only?.split(',') ?? Object.keys(BUDGET_CONTENDERS);
+  const names = choose(BUDGET_CONTENDERS, flags.only);
   const where = circumstances(['node bench/budget.mjs', ...process.argv.slice(2)].join(' '));
   const results = [];
   for (const [index, name] of names.entries()) {

@@ -35,9 +35,9 @@ const STOP_TIMEOUT_MS = 10_000;
  * `restarts`, which counts them in the output. `supervises`: the root process serves no requests.
  */
 export const CONTENDERS = {
-  'node, 1 process': { plan: () => ({ args: ['server.js'] }), supervises: false },
-  'cluster, round robin': { plan: clusterPlan('rr'), supervises: true },
-  'cluster, shared socket': { plan: clusterPlan('none'), supervises: true },
+  'node (1 process)': { plan: () => ({ args: ['server.js'] }), supervises: false },
+  'cluster (round robin)': { plan: clusterPlan('rr'), supervises: true },
+  'cluster (shared socket)': { plan: clusterPlan('none'), supervises: true },
   PM2: { plan: pm2Plan(), supervises: true },
   Watt: { plan: wattPlan(), supervises: false },
   [COFFERDAM]: { plan: cofferdamPlan(), supervises: true },
@@ -49,18 +49,27 @@ export const CONTENDERS = {
  */
 export const BUDGET_CONTENDERS = {
   PM2: { plan: pm2Plan({ args: ['--max-memory-restart', '200M'] }) },
-  'PM2, looking each 2 s': {
+  'PM2 (looks each 2 s)': {
     plan: pm2Plan({
       args: ['--max-memory-restart', '200M'],
       env: { PM2_WORKER_INTERVAL: '2000' },
     }),
   },
   Watt: { plan: wattPlan(wattHeap({})) },
-  'Watt, looking each 1 s': {
+  'Watt (looks each second)': {
     plan: wattPlan(wattHeap({ maxHeapUsed: 0.7, interval: 1000, maxUnhealthyChecks: 2 })),
   },
   [COFFERDAM]: { plan: cofferdamPlan(['--memory-budget', '512MiB', '--max-memory', '150MiB']) },
 };
+
+/** The contenders of `--only a,b`, all without it. */
+export function choose(contenders, only) {
+  const all = Object.keys(contenders);
+  const names = only?.split(',') ?? all;
+  const unknown = names.filter((name) => !all.includes(name));
+  if (unknown.length === 0) return names;
+  throw new Error(`no contender ${unknown.join(', ')}; there are: ${all.join(', ')}`);
+}
 
 /** Copies an app to where every contender can add its own files to it. */
 export function prepareApp(source, folder) {

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { cpuSecondsOf, treeOf } from '../scripts/process-tree.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
-import { COFFERDAM, CONTENDERS, prepareApp, start } from './contenders.mjs';
+import { COFFERDAM, CONTENDERS, choose, prepareApp, start } from './contenders.mjs';
 import { circumstances, median, spread, table, writeSection } from './report.mjs';
 
 const { values: flags } = parseArgs({
@@ -40,7 +40,7 @@ await build();
 const { readSmapsRollup } = await import('../dist/metrics/process-memory.js');
 const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
 try {
-  const names = flags.only?.split(',') ?? Object.keys(CONTENDERS);
+  const names = choose(CONTENDERS, flags.only);
   const where = circumstances(['node bench/throughput.mjs', ...process.argv.slice(2)].join(' '));
   const samples = await runRounds(names);
   const text = `${where}\n\n${report(names, samples)}`;
@@ -126,7 +126,8 @@ function report(names, samples) {
     for (const mode of Object.keys(MODES)) parts.push(modeTable(names, samples[app], app, mode));
     parts.push(costTable(names, samples[app], app));
   }
-  parts.push(ratioTable(names, samples));
+  parts.push(ratioTable(names, samples, 'requests/s', 'perSecond'));
+  parts.push(ratioTable(names, samples, 'CPU per request', 'cpuMicroseconds'));
   return parts.join('\n\n');
 }
 
@@ -154,13 +155,13 @@ function costTable(names, samples, app) {
 }
 
 /** Medians of Cofferdam divided by those of each peer. */
-function ratioTable(names, samples) {
+function ratioTable(names, samples, title, key) {
   const peers = names.filter((name) => name !== COFFERDAM);
   if (!names.includes(COFFERDAM)) return '';
   const cases = Object.keys(APPS).flatMap((app) => Object.keys(MODES).map((mode) => [app, mode]));
-  const head = ['Cofferdam ÷ peer', ...cases.map(([app, mode]) => `${app}, ${mode}`)];
+  const head = [`Cofferdam ÷ peer, ${title}`, ...cases.map(([app, mode]) => `${app}, ${mode}`)];
   const middle = (app, mode, name) =>
-    median(samples[app][name].map((sample) => sample.modes[mode].perSecond));
+    median(samples[app][name].map((sample) => sample.modes[mode][key]));
   const ratio = (app, mode, peer) => middle(app, mode, COFFERDAM) / middle(app, mode, peer);
   const rows = peers.map((peer) => [
     peer,

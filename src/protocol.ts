@@ -93,8 +93,16 @@ export type WorkerMessage =
   /** The warm-up request was answered; `status` is null when it failed. */
   | { readonly type: 'warm'; readonly status: number | null; readonly message: string }
   | { readonly type: 'report'; readonly report: WorkerReport }
-  /** One idle connection, whose raw handle comes along, for a sibling that listens on `key`. */
-  | { readonly type: 'connection'; readonly key: ListenKey; readonly id: number }
+  /**
+   * One idle connection, whose raw handle comes along, for a sibling that listens on `key`. `fresh`
+   * (no request ever came on it) goes into the `adopt` that passes it on.
+   */
+  | {
+      readonly type: 'connection';
+      readonly key: ListenKey;
+      readonly id: number;
+      readonly fresh?: boolean;
+    }
   /** The sibling took the connection over; the supervisor may close its copy. */
   | { readonly type: 'adopted'; readonly id: number; readonly ok: boolean }
   /** It has collected its garbage, in so many milliseconds. */
@@ -110,13 +118,20 @@ export type SupervisorMessage =
       readonly longDeadlineMs: number;
       /** False when no sibling is there to take connections over, as when the whole pool stops. */
       readonly handover: boolean;
+      /** The whole pool stops: an idle connection has nothing to wait for. */
+      readonly final: boolean;
     }
   /** Collect garbage now; answer with `healed`, or not at all if that cannot be done. */
   | { readonly type: 'heal' }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
   /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */
-  | { readonly type: 'adopt'; readonly key: ListenKey; readonly id: number };
+  | {
+      readonly type: 'adopt';
+      readonly key: ListenKey;
+      readonly id: number;
+      readonly fresh?: boolean;
+    };
 
 /** Where a server really listens. */
 export type ListenAddress =

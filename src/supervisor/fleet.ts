@@ -42,6 +42,8 @@ export interface FleetOptions {
   onHealed(worker: WorkerId, pid: number, tookMs: number): void;
   /** Whether the kernel's OOM killer struck in our cgroup since the last call. */
   oomKilled(): boolean;
+  /** Whether the whole pool stops. */
+  isStopping(): boolean;
   now(): number;
 }
 
@@ -88,7 +90,8 @@ export function createFleet(options: FleetOptions): Fleet {
       member.phase = 'draining';
       const handover = [...members.values()].some(({ phase }) => phase === 'ready');
       const { deadlineMs, longDeadlineMs } = effect;
-      member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover });
+      const final = options.isStopping();
+      member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover, final });
     },
     cut: (worker, scope) => send(worker, { type: 'cut', scope }),
     heal: (worker) => send(worker, { type: 'heal' }),

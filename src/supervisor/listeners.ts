@@ -4,6 +4,7 @@
  * that wait in its queue) outlives every worker.
  */
 import { unlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { ListenAddress, ListenKey } from '../protocol.ts';
 import type { RawHandle } from './worker-process.ts';
 
@@ -39,7 +40,9 @@ export function createListeners(): Listeners {
     close() {
       for (const { listener, handle } of kept.values()) {
         handle.close();
-        if (listener.address.kind === 'unix') removeSocketFile(listener.address.path);
+        const { address } = listener;
+        if (address.kind !== 'unix') continue;
+        for (const path of [address.path, spareOf(address.path)]) removeSocketFile(path);
       }
       kept.clear();
     },
@@ -55,6 +58,11 @@ export function urlOf(listener: Pick<Listener, 'address' | 'scheme'>): string {
 }
 
 // --- internal ---
+
+/** The second name that the agent gives a socket (`unix-path.cts`). */
+function spareOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}.cofferdam`);
+}
 
 function removeSocketFile(path: string): void {
   try {

@@ -52,7 +52,12 @@ type Writer = (level: Level, event: string, fields: Fields) => void;
 async function jsonWriter({ stream }: LogOptions): Promise<Writer> {
   const { pino } = await import('pino');
   const logger = pino(
-    { base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'message' },
+    {
+      // A `pid` in an event is the worker's; ours is in `starting`.
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     stream,
   );
   return (level, event, fields) => logger[level]({ event, ...fields });

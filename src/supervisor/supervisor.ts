@@ -99,6 +99,7 @@ class Supervisor {
       onMoment: (worker, pid) => this.#sampler.sample(worker, pid),
       onHealed: (worker, pid, tookMs) => this.#healed(worker, pid, tookMs),
       oomKilled: watchOomKills(),
+      isStopping: () => this.#loop.state().phase.type === 'stopping',
       now: () => performance.now(),
     });
     this.#loop = createLoop({
@@ -231,10 +232,11 @@ class Supervisor {
       }
       return restart;
     } catch (error) {
-      const { code, message } = error as CofferdamError;
+      const { code, message, hint } = error as CofferdamError;
       this.#log.write('error', 'reload_failed', {
         code,
         detail: message,
+        hint,
         running: 'the previous configuration',
       });
       throw error;
@@ -257,6 +259,7 @@ class Supervisor {
     const { settings } = this.#config;
     this.#log.write('info', 'starting', {
       version: this.#options.version,
+      pid: process.pid,
       app: settings.app,
       workers: policyOf(settings).workers,
       budgetBytes: this.#budget.bytes,

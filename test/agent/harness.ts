@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type {
   DrainResult,
@@ -19,7 +20,8 @@ import type {
 import { BRIEF_VARIABLE, MESSAGE_COMMAND } from '../../src/protocol.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const OUT = `${ROOT}.cache/agent-${process.pid}`;
+const CACHE = `${ROOT}.cache/`;
+const OUT = `${CACHE}agent-${process.pid}`;
 const FIRST_INHERITED_FD = 4;
 
 /** A raw `TCP` or `Pipe` wrap, as it comes over IPC. */
@@ -49,6 +51,7 @@ export interface Worker {
 interface Relay {
   readonly id: number;
   readonly key: ListenKey;
+  readonly fresh: boolean;
   readonly handle: RawHandle;
   readonly tried: Set<Worker>;
   taker: Worker;
@@ -60,6 +63,8 @@ export interface Harness {
   /** Connections that no sibling took. */
   readonly orphaned: { count: number };
   readonly relayed: { count: number };
+  /** Gets connections before all others; for tests of what it does with them. */
+  readonly favourite: { worker: Worker | null };
   /** Starts a worker; resolved when it listens (or sent what `until` waits for). */
   start(until?: (message: WorkerMessage) => boolean): Promise<Worker>;
   spawn(): Worker;
@@ -82,6 +87,7 @@ export interface HarnessOptions {
 /** Compiles the agent for this test process; returns the path of its entry. */
 export function buildAgent(): string {
   if (!built) {
+    removeOldBuilds();
     const tsc = `${ROOT}node_modules/typescript/bin/tsc`;
     execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', OUT], {
       cwd: ROOT,
@@ -98,6 +104,7 @@ export function startHarness(options: HarnessOptions): Harness {
   const relays = new Map<number, Relay>();
   const orphaned = { count: 0 };
   const relayed = { count: 0 };
+  const favourite: Harness['favourite'] = { worker: null };
   let slots = 0;
   let relayIds = 0;
 
@@ -162,17 +169,13 @@ export function startHarness(options: HarnessOptions): Harness {
       case 'report':
         worker.report = message.report;
         break;
-      case 'connection':
+      case 'connection': {
         if (handle === undefined) break;
         relayed.count++;
-        passOn({
-          id: ++relayIds,
-          key: message.key,
-          handle,
-          tried: new Set([worker]),
-          taker: worker,
-        });
+        const { key, fresh = false } = message;
+        passOn({ id: ++relayIds, key, fresh, handle, tried: new Set([worker]), taker: worker });
         break;
+      }
       case 'adopted': {
         const relay = relays.get(message.id);
         if (relay === undefined || relay.taker !== worker) break;
@@ -195,7 +198,7 @@ export function startHarness(options: HarnessOptions): Harness {
   function passOn(relay: Relay): void {
     const [taker] = [...workers]
       .filter((worker) => worker.state === 'ready' && !relay.tried.has(worker))
-      .sort((a, b) => (a.report?.connections ?? 0) - (b.report?.connections ?? 0));
+      .sort((a, b) => weigh(a) - weigh(b));
     if (taker === undefined) {
       relays.delete(relay.id);
       orphaned.count++;
@@ -205,7 +208,12 @@ export function startHarness(options: HarnessOptions): Harness {
     relay.taker = taker;
     relay.tried.add(taker);
     relays.set(relay.id, relay);
-    send(taker, { type: 'adopt', key: relay.key, id: relay.id }, relay.handle);
+    const { key, id, fresh, handle } = relay;
+    send(taker, { type: 'adopt', key, id, fresh }, handle);
+  }
+
+  function weigh(worker: Worker): number {
+    return worker === favourite.worker ? -1 : (worker.report?.connections ?? 0);
   }
 
   function send(worker: Worker, message: SupervisorMessage, handle?: RawHandle): void {
@@ -222,6 +230,7 @@ export function startHarness(options: HarnessOptions): Harness {
       deadlineMs: 10_000,
       longDeadlineMs: 20_000,
       handover: true,
+      final: false,
       ...order,
     });
     const message = await waitFor(worker, (m) => m.type === 'drained');
@@ -235,6 +244,7 @@ export function startHarness(options: HarnessOptions): Harness {
     workers,
     orphaned,
     relayed,
+    favourite,
     spawn: spawnWorker,
     async start(until = (message) => message.type === 'listening') {
       const worker = spawnWorker();
@@ -290,6 +300,24 @@ export function portOf(harness: Harness): number {
 // --- internal ---
 
 let built = false;
+
+/** A test process has no dependable end, so each beginning cleans up after those before it. */
+function removeOldBuilds(): void {
+  if (!existsSync(CACHE)) return;
+  for (const name of readdirSync(CACHE)) {
+    const pid = /^agent-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid)))
+      rmSync(CACHE + name, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 async function waitUntil(
   worker: Worker,

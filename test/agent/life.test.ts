@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import type { WorkerReport } from '../../src/protocol.ts';
 import type { Harness, HarnessOptions, Worker } from './harness.ts';
 import { appPath, portOf, startHarness, waitFor, waitForOutput } from './harness.ts';
-import { head, type Line, openLine, startLoad } from './load.ts';
+import { head, type Line, openLine, sleep, startLoad } from './load.ts';
 
 let harness: Harness;
 
@@ -124,6 +124,7 @@ describe('a connection that no sibling takes', () => {
     const lines = await fill(full, 3);
     env.MAX = '1000';
     const roomy = await harness.start();
+    harness.favourite.worker = full;
     await harness.drain(old);
     const { body } = await ask(line, '/');
     expect(JSON.parse(body)).toMatchObject({ pid: roomy.process.pid });
@@ -133,7 +134,7 @@ describe('a connection that no sibling takes', () => {
   });
 
   test('an adopted connection is closed by the keep-alive timeout, a slow request on it is not', async () => {
-    start('short-timeout.cjs');
+    start('timeouts.cjs', { env: { OPTIONS: '{"keepAliveTimeout":1000}' } });
     const old = await harness.start();
     const [idle, busy] = [await open(), await open()];
     await Promise.all([ask(idle, '/'), ask(busy, '/')]);
@@ -143,6 +144,38 @@ describe('a connection that no sibling takes', () => {
     await once(idle.socket, 'close');
     expect(await slow).toMatchObject({ status: 200 });
     busy.socket.destroy();
+  });
+});
+
+describe('the timeouts of an adopted connection', () => {
+  /** The old worker drained, with one used and one never used connection that moved. */
+  async function move(options: object): Promise<{ used: Line; fresh: Line }> {
+    start('timeouts.cjs', { env: { OPTIONS: JSON.stringify(options) } });
+    const old = await harness.start();
+    const [used, fresh] = [await open(), await open()];
+    await ask(used, '/');
+    await expectReport(old, { connections: 2, inFlight: 0 });
+    await harness.start();
+    expect(await harness.drain(old)).toMatchObject({ moved: 2 });
+    return { used, fresh };
+  }
+
+  test('one that was never used may wait for its first request as ever', async () => {
+    const { used, fresh } = await move({ keepAliveTimeout: 500 });
+    await once(used.socket, 'close');
+    await sleep(500);
+    expect(await ask(fresh, '/')).toMatchObject({ status: 200 });
+    fresh.socket.destroy();
+  });
+
+  test('one that may be idle for ever is not taken for a slow first request', async () => {
+    const timeouts = { keepAliveTimeout: 0, headersTimeout: 600, connectionsCheckingInterval: 100 };
+    const { used, fresh } = await move({ ...timeouts, requestTimeout: 0 });
+    // Node ends the one that never sent anything: the limit works, and its time is over.
+    await once(fresh.socket, 'close');
+    await sleep(600);
+    expect(await ask(used, '/')).toMatchObject({ status: 200 });
+    used.socket.destroy();
   });
 });
 

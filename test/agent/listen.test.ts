@@ -60,6 +60,17 @@ describe('the first worker binds, later ones inherit', () => {
     expect(ports[0]).not.toEqual(ports[1]);
   });
 
+  test('two listens at once, on a host to be looked up', async () => {
+    start('two-at-once.cjs');
+    const isSecond = ({ messages }: Worker) => listening({ messages }).length === 2;
+    const first = harness.spawn();
+    await waitFor(first, () => isSecond(first));
+    expect([...harness.kept.keys()].sort()).toEqual(['tcp:localhost:0#1', 'tcp:localhost:0#2']);
+    const second = harness.spawn();
+    await waitFor(second, () => isSecond(second));
+    expect(listening(second).every(({ inherited }) => inherited)).toBe(true);
+  });
+
   test('every address of localhost (Fastify)', async () => {
     start('fastify.cjs');
     const first = await harness.start();
@@ -141,6 +152,16 @@ describe('a unix socket', () => {
     expect(statSync(path).isSocket()).toBe(true);
     expect((await load.stop()).failed).toEqual([]);
     expect(readdirSync(folder).sort()).toEqual(['.app.sock.cofferdam', 'app.sock']);
+  });
+
+  test('has the mode that the app asks for', async () => {
+    const path = join(folder, 'app.sock');
+    const LISTEN = JSON.stringify([{ path, readableAll: true, writableAll: true }]);
+    start('listen.cjs', { env: { LISTEN } });
+    const first = await harness.start();
+    const second = await harness.start();
+    await expectAnswersFrom([first, second], { path });
+    expect(statSync(path).mode & 0o666).toBe(0o666);
   });
 
   test('is put back when a later worker removes "its stale socket"', async () => {

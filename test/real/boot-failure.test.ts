@@ -142,6 +142,17 @@ describe('a later worker', () => {
     expectNothingLost(await clients.stop());
   });
 
+  test('that does not boot is the answer to `cofferdam recycle`', async () => {
+    const faults = faultSwitch();
+    const pool = await serve([ECHO_APP, '--workers', '1'], { env: faults.env });
+    await pool.waitForTold('all_ready');
+    faults.set({ FAIL_BOOT: 1 });
+    const { code, stderr } = await runCli(['recycle', '1', '--name', pool.name]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/slot 1 keeps its worker, the replacement does not boot: .*FAIL_BOOT/);
+    expect(await statusOf(pool.url)).toBe(200);
+  });
+
   test('of another slot that does not boot is retried while the first one serves', async () => {
     const flag = join(scratchFolder(), 'flag');
     const app = writeApp(`

@@ -34,6 +34,11 @@ function canBind(port: number): Promise<boolean> {
   });
 }
 
+/** At once, but for the last threads of a process that is a zombie already: they hold its files. */
+function waitForPort(port: number): Promise<void> {
+  return waitUntil('a free port', () => canBind(port), 3000);
+}
+
 describe('a supervisor killed with -9', () => {
   test('takes its workers along, and what they answer at that moment is answered', async () => {
     const pool = await serveEcho();
@@ -54,7 +59,7 @@ describe('a supervisor killed with -9', () => {
     const clients = startClients('raw', { url: pool.url }, { paths: ['GET /slow?ms=20'] });
     await waitUntil('answers', () => clients.tally.ok > 50);
     await killSupervisor(pool);
-    await waitUntil('a free port', () => canBind(pool.port), 3000);
+    await waitForPort(pool.port);
     const args = [ECHO_APP, '--port', String(pool.port), '--host', '127.0.0.1'];
     const next = await serve([...args, '--name', pool.name], { bare: true });
     await next.waitForTold('all_ready');
@@ -81,7 +86,7 @@ describe('a supervisor killed with -9', () => {
     }
     await killSupervisor(pool);
     await waitUntil('everybody gone', () => !family.some(isAlive));
-    expect(await canBind(pool.port)).toBe(true);
+    await waitForPort(pool.port);
   });
 
   test.each(['1', 'block'])('takes a worker along that still boots (%s)', async (how) => {
@@ -103,7 +108,7 @@ describe('a supervisor killed with -9', () => {
     const family = familyOf(pool);
     await killSupervisor(pool);
     await waitUntil('everybody gone', () => !family.some(isAlive));
-    expect(await canBind(pool.port)).toBe(true);
+    await waitForPort(pool.port);
   });
 
   test('leaves a stale control socket that misleads nobody', async () => {

@@ -16,7 +16,7 @@ import {
   hooks,
   isLongStream,
 } from './connections.cts';
-import { findIdle, handOver, isMovableKind } from './handover.cts';
+import { findIdle, findQuiet, handOver, isMovableKind } from './handover.cts';
 import { endSession } from './http2.cts';
 import { listeners } from './listen.cts';
 
@@ -25,6 +25,8 @@ export interface DrainOrder {
   readonly longDeadlineMs: number;
   /** Whether idle connections may go to a sibling. */
   readonly handover: boolean;
+  /** No worker comes after this one: idle connections are closed soon instead of lingering. */
+  readonly final: boolean;
 }
 
 export function isDraining(): boolean {
@@ -36,7 +38,7 @@ export function isDraining(): boolean {
  * supervisor died during the first) replaces `drained` and can only forbid the hand-over.
  */
 export function startDrain(order: DrainOrder, drained: (result: DrainResult) => void): void {
-  const { deadlineMs, longDeadlineMs, handover } = order;
+  const { deadlineMs, longDeadlineMs, handover, final } = order;
   if (drain !== null) {
     drain.drained = drained;
     drain.handover &&= handover;
@@ -46,7 +48,8 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
   drain = {
     handover,
     moving: 0,
-    impatientAt: Date.now() + deadlineMs * PATIENCE,
+    impatientAt: performance.now() + deadlineMs * PATIENCE,
+    idleUntil: final ? performance.now() + FINAL_IDLE_MS : Infinity,
     result: { moved: 0, cutRequests: 0, cutLongLived: 0 },
     drained,
     done: false,
@@ -94,6 +97,12 @@ const PATIENCE = 0.5;
  */
 const MOVES_AT_ONCE = 32;
 
+/**
+ * When the whole pool stops, a request that was under way has arrived after so long; what is sent
+ * later would find nobody anyway, and a person who pressed Ctrl-C waits.
+ */
+const FINAL_IDLE_MS = 1000;
+
 /** Between our FIN and the close of a connection that is cut. */
 const CUT_GRACE_MS = 200;
 
@@ -107,6 +116,8 @@ interface Drain {
   /** Handles on their way. */
   moving: number;
   readonly impatientAt: number;
+  /** From then on idle connections are closed. */
+  readonly idleUntil: number;
   readonly result: Tally;
   drained: (result: DrainResult) => void;
   done: boolean;
@@ -128,11 +139,12 @@ function sweepSoon(): void {
 function sweep(): void {
   if (drain === null || drain.done) return;
   if (drain.handover) for (const { server } of listeners.values()) moveIdle(server, drain);
-  const impatient = Date.now() >= drain.impatientAt;
+  const impatient = performance.now() >= drain.impatientAt;
   for (const connection of connections) {
     if (connection.lame || connection.moving) continue;
     if (impatient || !drain.handover || !isMovableKind(connection)) makeLame(connection);
   }
+  if (performance.now() >= drain.idleUntil) closeIdle();
   if (connections.size > 0) return;
   drain.done = true;
   clearInterval(drain.timer);
@@ -156,6 +168,17 @@ function moveIdle(server: Parameters<typeof findIdle>[0], drain: Drain): void {
   }
 }
 
+function closeIdle(): void {
+  for (const { server } of listeners.values()) {
+    const isQuiet = findQuiet(server);
+    for (const connection of connections) {
+      if (connection.listener?.server !== server || !isQuiet(connection)) continue;
+      connection.socket.end();
+      setTimeout(() => connection.socket.destroy(), CUT_GRACE_MS);
+    }
+  }
+}
+
 function makeLame(connection: Connection): void {
   connection.lame = true;
   const { response } = connection;
@@ -174,17 +197,21 @@ function cutSocket(connection: Connection, scope: 'requests' | 'all', tally: Tal
   const { socket, response, inFlight } = connection;
   const long = countLongLived(connection);
   if (long > 0 && scope === 'requests') return;
-  if (long > 0) tally.cutLongLived += long;
-  else tally.cutRequests += inFlight;
-  // An event stream gets the end of its last chunk, everything else a plain FIN.
-  if (long > 0 && response !== null) response.end();
-  socket.end();
+  // What has an end already, by an earlier cut or its own, was counted or is complete.
+  if (!socket.writableEnded) {
+    if (long > 0) tally.cutLongLived += long;
+    else tally.cutRequests += inFlight;
+    // An event stream gets the end of its last chunk, everything else a plain FIN.
+    if (long > 0 && response !== null) response.end();
+    socket.end();
+  }
   setTimeout(() => socket.destroy(), CUT_GRACE_MS);
 }
 
 function cutSession(connection: Connection, scope: 'requests' | 'all', tally: Tally): void {
   let left = 0;
   for (const stream of connection.streams) {
+    if (stream.closed) continue;
     const long = isLongStream(stream);
     if (long && scope === 'requests') {
       left++;

@@ -31,13 +31,21 @@ export function findIdle(server: AnyServer): (connection: Connection) => boolean
   return (connection) => isIdle(connection, quiet);
 }
 
+/** Like {@link findIdle}, for connections that stay here: those that cannot be moved as well. */
+export function findQuiet(server: AnyServer): (connection: Connection) => boolean {
+  const quiet = findQuietSockets(server);
+  if (quiet === null) return () => false;
+  return (connection) => connection.session === null && isQuiet(connection, quiet);
+}
+
 /** Gives an idle connection to the supervisor. `settled(false)`: it is ours again, as before. */
 export function handOver(connection: Connection, settled: (moved: boolean) => void): void {
-  const { socket, listener } = connection;
+  const { socket, listener, adopted } = connection;
+  const fresh = socket.bytesRead === 0 && !adopted;
   const timeoutMs = socket.timeout ?? 0;
   const handle = holdStill(connection);
   connection.moving = true;
-  const message = { type: 'connection', key: listener?.key ?? '', id: nextId++ } as const;
+  const message = { type: 'connection', key: listener?.key ?? '', id: nextId++, fresh } as const;
   sendHandle(message, handle, (taken) => {
     connection.moving = false;
     if (taken) {
@@ -54,13 +62,13 @@ export function handOver(connection: Connection, settled: (moved: boolean) => vo
 }
 
 /** Takes a sibling's connection in. False: it was not taken, and the local copy is closed. */
-export function adopt(key: ListenKey, handle: RawHandle): boolean {
+export function adopt(key: ListenKey, handle: RawHandle, fresh: boolean): boolean {
   const listener = listeners.get(key);
   if (listener === undefined || listener.scheme !== 'http' || !hasRoom(listener)) {
     handle.close();
     return false;
   }
-  takeIn(listener, handle);
+  takeIn(listener, handle, fresh);
   return true;
 }
 
@@ -69,8 +77,11 @@ export function adopt(key: ListenKey, handle: RawHandle): boolean {
 let nextId = 1;
 
 function isIdle(connection: Connection, quiet: Set<Socket>): boolean {
-  const { socket, inFlight, moving } = connection;
-  if (inFlight > 0 || moving || socket.destroyed || !isMovableKind(connection)) return false;
+  return isMovableKind(connection) && isQuiet(connection, quiet);
+}
+
+function isQuiet({ socket, inFlight, moving }: Connection, quiet: Set<Socket>): boolean {
+  if (inFlight > 0 || moving || socket.destroyed) return false;
   // On a connection that sent nothing yet, the parser waits for its first message.
   if (!quiet.has(socket) && socket.bytesRead > 0) return false;
   if (socket._httpMessage !== null && socket._httpMessage !== undefined) return false;
@@ -97,7 +108,8 @@ function hasRoom({ server }: Listener): boolean {
 }
 
 /** Hands a connected handle to a listening server as if it had been accepted there. */
-function takeIn({ server }: Listener, handle: RawHandle): void {
+function takeIn(listener: Listener, handle: RawHandle, fresh: boolean): void {
+  const { server } = listener;
   let arrived: Socket | null = null;
   const notice = (socket: Socket) => {
     arrived = socket;
@@ -108,7 +120,31 @@ function takeIn({ server }: Listener, handle: RawHandle): void {
   const connection = connectionOf(arrived);
   // Turned away by a rule of the server (a block list), as it would have been on arrival.
   if (connection === undefined) return;
+  // One on which nothing ever came is to this server what it is to Node: new.
+  if (fresh) return;
   connection.adopted = true;
   // Node arms the keep-alive timeout after a response, and for this server there was none.
-  connection.socket.setTimeout(server.keepAliveTimeout ?? 0);
+  const { keepAliveTimeout: idleMs = 0, headersTimeout: firstMs = 0 } = server;
+  connection.socket.setTimeout(idleMs);
+  if (firstMs > 0 && (idleMs === 0 || idleMs >= firstMs)) {
+    setTimeout(() => {
+      renew(connection, listener);
+    }, firstMs / 2).unref();
+  }
+}
+
+/**
+ * Node answers 408 to a new connection on which no request came in time, and an adopted one is new to
+ * it. Where it may be idle for longer than that, it is accepted again and again.
+ */
+function renew(connection: Connection, listener: Listener): void {
+  const { socket, adopted, moving } = connection;
+  if (!adopted || moving || socket.destroyed || socket.bytesRead > 0) return;
+  if (!isMovableKind(connection) || !hasRoom(listener)) return;
+  const handle = holdStill(connection);
+  handle._consumed = false;
+  // The old socket goes without its handle, so the connection stays open.
+  socket._handle = null;
+  socket.destroy();
+  takeIn(listener, handle, false);
 }

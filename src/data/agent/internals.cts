@@ -10,6 +10,10 @@ export interface RawHandle {
   readonly fd: number;
   readonly writeQueueSize?: number;
   reading?: boolean;
+  /** Whether a parser has ever read from it; Node lets that happen once. */
+  _consumed?: boolean;
+  /** Of a pipe. */
+  fchmod?: (mode: number) => number;
   onconnection?: (status: number, client: RawHandle) => void;
   readStart(): number;
   readStop(): number;
@@ -50,9 +54,12 @@ export type AnyServer = Server & {
   /** Where every listen ends up; Node keeps the name for code that wraps it. */
   _listen2: Listen2;
   _connections: number;
+  /** Counts listens and closes. */
+  readonly _listeningId: number;
   _pipeName?: string;
   timeout?: number;
   keepAliveTimeout?: number;
+  headersTimeout?: number;
 };
 
 /** Payload of the `http.server.request.start` and `http.server.response.finish` channels. */

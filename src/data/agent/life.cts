@@ -52,8 +52,8 @@ function receive(
 ): void {
   switch (message.type) {
     case 'drain': {
-      const { deadlineMs, longDeadlineMs, handover } = message;
-      const order = { deadlineMs, longDeadlineMs, handover: handover && brief.handover };
+      const { deadlineMs, longDeadlineMs, handover, final } = message;
+      const order = { deadlineMs, longDeadlineMs, handover: handover && brief.handover, final };
       startDrain(order, (result) => {
         report();
         send({ type: 'drained', result });
@@ -67,9 +67,9 @@ function receive(
       if (!isDraining()) heal();
       break;
     case 'adopt': {
-      const { key, id } = message;
+      const { key, id, fresh = false } = message;
       if (isDraining()) handle?.close();
-      const ok = handle !== undefined && !isDraining() && adopt(key, handle);
+      const ok = handle !== undefined && !isDraining() && adopt(key, handle, fresh);
       send({ type: 'adopted', id, ok });
       break;
     }
@@ -78,7 +78,7 @@ function receive(
 
 /** The supervisor is gone: whoever goes on listening would serve old code for ever. */
 function leave(graceMs: number): void {
-  const order = { deadlineMs: graceMs, longDeadlineMs: graceMs, handover: false };
+  const order = { deadlineMs: graceMs, longDeadlineMs: graceMs, handover: false, final: true };
   startDrain(order, () => process.exit(0));
   setTimeout(() => process.exit(0), graceMs);
 }

@@ -9,15 +9,15 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type * as Dns from 'node:dns';
-import { linkSync, lstatSync, unlinkSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { basename, dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { ListenAddress, ListenKey, WorkerBrief } from '../../protocol.ts' with {
   'resolution-mode': 'import',
 };
 import type { AnyServer, Listen2, RawHandle } from './internals.cts';
 import { send, sendHandle } from './channel.cts';
 import { parkOnClose, unpark } from './park.cts';
+import { listenOnPath, PATH, sharePath } from './unix-path.cts';
 
 export type Scheme = 'http' | 'https' | 'http2' | 'tcp';
 
@@ -46,6 +46,7 @@ export function watchListen(
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const { server, options } = message as { server: AnyServer; options: ListenOptions };
     if (ownServers.has(server)) return;
+    pending.delete(server);
     const key = describeListen(options);
     if (key !== null) intercept(server, key, inherited, moves);
   });
@@ -72,6 +73,7 @@ export function watchListen(
     const asked = pending.get(server);
     if (asked === undefined) return;
     pending.delete(server);
+    claims.delete(asked.key);
     const { code = 'UNKNOWN' } = error;
     send({ type: 'listen_failed', key: asked.key, code, message: error.message });
   });
@@ -105,11 +107,8 @@ interface Moves {
 const pending = new WeakMap<AnyServer, Asked>();
 const restore = new WeakMap<AnyServer, () => void>();
 
-/** Node's address type of a unix socket. */
-const PATH = -1;
-
-/** `sun_path` holds 108 bytes, the last of which is a zero. */
-const SOCKET_PATH_BYTES = 107;
+/** Who asked for an address last: between that and the socket there may be a look-up of a host. */
+const claims = new Map<ListenKey, AnyServer>();
 
 /** The address that was asked for, or null when it is not ours to redirect. */
 function describeListen(options: ListenOptions): ListenKey | null {
@@ -130,8 +129,10 @@ function portNumber(port: unknown): number {
   return typeof port === 'number' || typeof port === 'string' ? Number(port) : 0;
 }
 
-/** Whether a server listens on a key now; one that closed makes room for the next. */
+/** Whether a server listens on a key or is about to; one that closed makes room for the next. */
 function isTaken(key: ListenKey): boolean {
+  const claimant = claims.get(key);
+  if (claimant !== undefined && pending.get(claimant)?.key === key) return true;
   const listener = listeners.get(key);
   if (listener === undefined) return false;
   if (listener.handle.fd >= 0) return true;
@@ -151,6 +152,7 @@ function intercept(
   restore.get(server)?.();
   const asked: Asked = { key, inherited: false, clients: [] };
   pending.set(server, asked);
+  claims.set(key, server);
   const original = server._listen2;
   const own = Object.hasOwn(server, '_listen2');
   restore.set(server, () => {
@@ -171,8 +173,8 @@ function intercept(
     } else if (descriptor !== undefined) {
       inherited.delete(key);
       asked.inherited = true;
-      if (addressType === PATH) restorePath(address);
       original.call(server, null, null, null, backlog, descriptor, flags);
+      if (addressType === PATH) sharePath(server, address ?? '');
     } else if (addressType === PATH) {
       listenOnPath(server, original, address ?? '', backlog, flags);
     } else {
@@ -205,59 +207,14 @@ function listenOnPort(
   } else {
     // Required here, for it is rare: each import is memory of the app.
     const { lookup } = require('node:dns') as typeof Dns;
+    const { _listeningId: id } = server;
     lookup(host, (error, address, family) => {
+      // The app has closed the server meanwhile.
+      if (server._listeningId !== id) return;
       if (error !== null) server.emit('error', error);
       else original.call(server, address, port, family, backlog, undefined, flags);
     });
   }
-}
-
-/**
- * libuv removes the path that a handle was bound to when that handle closes, which would take the
- * path from all siblings. So bind under another name, and give the socket its real name by a link.
- */
-function listenOnPath(
-  server: AnyServer,
-  original: Listen2,
-  path: string,
-  backlog: number | undefined,
-  flags: number | undefined,
-): void {
-  const bound = join(dirname(path), `.cofferdam-${process.pid}`);
-  const plain = path.startsWith('\0') || Buffer.byteLength(bound) > SOCKET_PATH_BYTES;
-  if (plain || exists(path) || exists(bound)) {
-    original.call(server, path, PATH, PATH, backlog, undefined, flags);
-    return;
-  }
-  original.call(server, bound, PATH, PATH, backlog, undefined, flags);
-  if (server._handle === null) return;
-  try {
-    linkSync(bound, keptPath(path));
-  } catch {
-    // Without the spare name only an app that removes the path itself is worse off.
-  }
-  linkSync(bound, path);
-  // Now, not when the handle closes: nobody shall see the name.
-  unlinkSync(bound);
-}
-
-/** An app may remove "its stale socket" before it listens: that is the siblings' path. */
-function restorePath(path: string | null): void {
-  if (path === null || path.startsWith('\0') || exists(path)) return;
-  try {
-    linkSync(keptPath(path), path);
-  } catch {
-    // Another worker was faster, or the spare name is gone.
-  }
-}
-
-/** A second name of the socket, from which a removed path can be made again. */
-function keptPath(path: string): string {
-  return join(dirname(path), `.${basename(path)}.cofferdam`);
-}
-
-function exists(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function register(server: AnyServer, handle: RawHandle, asked: Asked): Listener {
@@ -267,6 +224,7 @@ function register(server: AnyServer, handle: RawHandle, asked: Asked): Listener 
   if (address.kind === 'unix') server._pipeName ??= address.path;
   listeners.set(asked.key, listener);
   pending.delete(server);
+  claims.delete(asked.key);
   return listener;
 }
 

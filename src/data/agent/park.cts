@@ -59,7 +59,7 @@ function giveUp(key: ListenKey): void {
   if (entry === undefined) return;
   entry.handle.close();
   for (const client of entry.clients) {
-    sendHandle({ type: 'connection', key, id: 0 }, client, () => {
+    sendHandle({ type: 'connection', key, id: 0, fresh: true }, client, () => {
       client.close();
     });
   }

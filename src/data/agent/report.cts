@@ -1,6 +1,4 @@
 /** The regular report of a worker: counters since birth, gauges of the moment. */
-import { performance } from 'node:perf_hooks';
-import { getHeapStatistics } from 'node:v8';
 import { send } from './channel.cts';
 import { countAnswered, measureConnections } from './connections.cts';
 
@@ -19,7 +17,7 @@ export function startReports(intervalMs: number): () => void {
         inFlight,
         longLived,
         connections: open,
-        heapUsedBytes: getHeapStatistics().used_heap_size,
+        heapUsedBytes: process.memoryUsage().heapUsed,
         eventLoopUtilization: utilization,
       },
     });

@@ -2,4 +2,5 @@
 const { createServer } = require('node:http');
 const { answer } = require('./answer.cjs');
 
-createServer({ keepAliveTimeout: 1000 }, answer).listen(0);
+createServer(answer).listen(0, 'localhost');
+createServer(answer).listen(0, 'localhost');

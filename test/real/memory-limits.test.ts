@@ -1,0 +1,79 @@
+/** Memory limits of a worker, read from outside it: soft and hard, and one that cannot hold. */
+import { describe, expect, test } from 'vitest';
+import { startClients } from '../support/clients.ts';
+import type { RunningCofferdam } from '../support/cofferdam.ts';
+import { statusOf, waitUntil } from '../support/processes.ts';
+import { expectNothingLost } from '../support/recycling.ts';
+import { writeApp } from '../support/scratch.ts';
+import { serve, serveEcho, statusOfPool } from '../support/serve.ts';
+
+const MIB = 2 ** 20;
+
+/** Few enough that their own garbage is small beside the limits. */
+const LIGHT_LOAD = { clients: 4, thinkMs: 30, paths: ['GET /'] };
+
+async function memoryOf(pool: RunningCofferdam): Promise<number> {
+  await waitUntil('a sample', async () => (await statusOfPool(pool)).workers[0]?.memoryBytes !== 0);
+  return (await statusOfPool(pool)).workers[0]?.memoryBytes ?? 0;
+}
+
+async function leak(pool: RunningCofferdam, bytes: number): Promise<void> {
+  expect(await statusOf(`${pool.url}/leak?kb=${Math.round(bytes / 1024)}`)).toBe(200);
+}
+
+describe('max-memory', { timeout: 60_000 }, () => {
+  test('hard: replaced at once, whatever its age, and nothing is lost', async () => {
+    const pool = await serveEcho(['--workers', '1', '--max-memory', '150MiB']);
+    const clients = startClients('agent', { url: pool.url }, LIGHT_LOAD);
+    await memoryOf(pool);
+    await leak(pool, 200 * MIB);
+    await pool.waitForTold('recycled');
+    await waitUntil('answers afterwards', () => clients.tally.ok > 150);
+    expectNothingLost(await clients.stop());
+    const [recycled] = pool.told('recycled');
+    expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
+    expect(recycled?.memoryBytes).toBeGreaterThan(200 * MIB);
+    expect(recycled?.ageMs).toBeLessThan(10_000);
+    expect(pool.told('recycled')).toHaveLength(1);
+    expect(await memoryOf(pool)).toBeLessThan(150 * MIB);
+  });
+
+  test('soft: replaced after three samples in a row, once it is past its warm-up', async () => {
+    const limits = ['--max-memory', '300MiB', '--memory-soft', '50%'];
+    const pool = await serveEcho(['--workers', '1', ...limits]);
+    const clients = startClients('agent', { url: pool.url }, LIGHT_LOAD);
+    const floor = await memoryOf(pool);
+    await leak(pool, 220 * MIB - floor);
+    await pool.waitForTold('recycled');
+    expectNothingLost(await clients.stop());
+    const [recycled] = pool.told('recycled');
+    expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
+    expect(recycled?.memoryBytes).toBeGreaterThan(150 * MIB);
+    expect(recycled?.memoryBytes).toBeLessThan(300 * MIB);
+    expect(recycled?.ageMs).toBeGreaterThanOrEqual(12_000);
+  });
+
+  test('below what a fresh worker needs: said once, and no loop of recycles', async () => {
+    const app = writeApp(`
+      const kept = [Buffer.alloc(100 * ${MIB}, 1)];
+      require('node:http').createServer((request, response) => {
+        if (request.url === '/more') kept.push(Buffer.alloc(100 * ${MIB}, 1));
+        response.end('served');
+      }).listen(process.env.PORT, process.env.HOST);
+    `);
+    const pool = await serve([app, '--workers', '2', '--max-memory', '64MiB']);
+    await pool.waitForTold('all_ready');
+    const samples = async (): Promise<number> => (await statusOfPool(pool)).uptimeMs;
+    const since = await samples();
+    await waitUntil('a few samples', async () => (await samples()) > since + 4000);
+    const [told, ...more] = pool.told('floor_above_limit');
+    expect(more).toEqual([]);
+    expect(told?.memoryBytes).toBeGreaterThan(100 * MIB);
+    expect(told?.limitBytes).toBeLessThanOrEqual(64 * MIB);
+    expect(pool.told('recycle_started')).toEqual([]);
+    // Growth still counts.
+    expect(await statusOf(`${pool.url}/more`)).toBe(200);
+    await pool.waitForTold('recycled');
+    expect(pool.told('recycled')).toMatchObject([{ reason: 'max_memory' }]);
+  });
+});
