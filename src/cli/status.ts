@@ -32,6 +32,7 @@ export function renderStatus(status: Status, paint: Paint): string {
       `${budget.origin}), supervisor ${formatBytes(supervisorBytes)}`,
     `recycles   ${countRecycles(status)}`,
     `failures   ${status.crashes} crashes, ${status.bootFailures} boot failures`,
+    ...status.notes.map((note) => `${paint('yellow', 'note')}       ${note}`),
     '',
     ...renderWorkers(status.workers, paint),
     '',

@@ -3,10 +3,11 @@ import { availableParallelism } from 'node:os';
 import type { Policy } from '../control/types.ts';
 import type { Settings } from './settings.ts';
 
-/** `cpus` is what `--workers auto` starts from; a budget of 0 bytes is none. */
+/** `cpus` is what `--workers auto` starts from; a budget or room of 0 bytes is none. */
 export function policyOf(
   settings: Settings,
   budgetBytes = 0,
+  roomBytes = 0,
   cpus: number = availableParallelism(),
 ): Policy {
   const workers = settings.workers === 'auto' ? { min: cpus, max: cpus } : settings.workers;
@@ -27,6 +28,7 @@ export function policyOf(
     killTimeoutMs: settings.killTimeoutMs,
     unresponsiveTimeoutMs: settings.unresponsiveTimeoutMs,
     budgetBytes,
+    roomBytes,
     minAgeMs: settings.minAgeMs,
     predict: settings.predict,
     heal: settings.heal,

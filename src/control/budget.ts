@@ -4,7 +4,7 @@
  * one that gives most back and would go on growing.
  */
 import { bootAllowanceMs, drainAllowanceMs } from './lessons.ts';
-import { growthPerMs, isGrownUp, SAMPLING_MS } from './forecast.ts';
+import { growthPerMs, isGrownUp, SAMPLING_MS, SWING_SHARE } from './forecast.ts';
 import { FLOOR_HEADROOM } from './recycling.ts';
 import { tell, type PoolState, type Turn } from './turn.ts';
 import type { WorkerId } from './types.ts';
@@ -41,13 +41,13 @@ export function hasSurgeRoom(pool: PoolState): boolean {
 /** Workers that have to be replaced so that the budget holds until their replacements serve. */
 export function budgetVictims(pool: PoolState, now: number): ReadonlySet<WorkerId> {
   const victims = new Set<WorkerId>();
-  if (pool.policy.budgetBytes === 0) return victims;
-  let excess = forecastBytes(pool) - pool.policy.budgetBytes;
+  const { budgetBytes } = pool.policy;
+  let excess = budgetBytes === 0 ? 0 : forecastBytes(pool) - budgetBytes;
   for (const worker of pool.workers.values()) {
     if (pool.slots.get(worker.slot)?.recycle?.old === worker.id) excess -= reclaimable(worker);
   }
   for (const worker of candidates(pool, now)) {
-    if (excess <= 0) break;
+    if (excess <= 0 && !isFull(pool, worker)) continue;
     victims.add(worker.id);
     excess -= reclaimable(worker);
   }
@@ -83,16 +83,28 @@ export function relievePressure(turn: Turn): void {
 
 // --- internal ---
 
+/** Its heap would be full before a replacement could serve: it would die of it. */
+function isFull(pool: PoolState, worker: Worker): boolean {
+  const { roomBytes, predict } = pool.policy;
+  const growth = predict ? growthPerMs(pool, worker) * leadOf(pool) : 0;
+  return roomBytes > 0 && worker.memoryBytes + growth >= roomBytes;
+}
+
+/** From the order to recycle until the old worker is gone. */
+function leadOf({ lessons }: PoolState): number {
+  return SAMPLING_MS + bootAllowanceMs(lessons) + drainAllowanceMs(lessons);
+}
+
 /** What will be in use when a replacement that begins now has served its purpose. */
 function forecastBytes(pool: PoolState): number {
-  const { lessons, workers, policy } = pool;
-  const leadMs = SAMPLING_MS + bootAllowanceMs(lessons) + drainAllowanceMs(lessons);
+  const { workers, policy } = pool;
+  const leadMs = leadOf(pool);
   let growth = 0;
   if (policy.predict) {
     for (const worker of workers.values()) growth += growthPerMs(pool, worker) * leadMs;
   }
   const reserve = policy.surge > 0 && !recyclesRun(pool) ? surgeBytes(pool) : 0;
-  return usedBytes(pool) + reserve + growth;
+  return usedBytes(pool) + reserve + growth + policy.budgetBytes * SWING_SHARE;
 }
 
 function recyclesRun(pool: PoolState): boolean {

@@ -12,6 +12,8 @@ import type { Worker } from './worker.ts';
 
 /** What is known is a sample old, and a sample is a second old at most. */
 export const SAMPLING_MS = 1000;
+/** Garbage comes and goes between two samples: this share of a limit is kept free for it. */
+export const SWING_SHARE = 0.05;
 
 /** Milliseconds until the worker reaches its hard limit as it grows now; Infinity = never. */
 export function timeToLimitMs(pool: PoolState, worker: Worker, now: number): number {
@@ -42,7 +44,14 @@ export function nextStartAt(pool: PoolState): number {
 /** The worker whose turn it is, if a predicted recycle has to begin now. */
 export function predictedVictim(pool: PoolState, now: number): WorkerId | null {
   if (nextStartAt(pool) > now) return null;
-  return inOrder(pool).find((worker) => isGrownUp(pool, worker, now))?.id ?? null;
+  const order = inOrder(pool);
+  const latest = now + SAMPLING_MS + bootAllowanceMs(pool.lessons);
+  // Others go first only for their own sake: that the next one is too young helps nobody.
+  const victim = order.find(
+    (worker, index) =>
+      isGrownUp(pool, worker, now) && (index === 0 || limitAt(pool, worker) <= latest),
+  );
+  return victim?.id ?? null;
 }
 
 /** Old enough to be replaced for its memory once more: a recycle must not trigger the next. */
@@ -61,7 +70,7 @@ function limitAt(pool: PoolState, worker: Worker): number {
   const { hard } = memoryLimitsOf(pool.policy, worker.floorBytes);
   const perMs = growthPerMs(pool, worker);
   if (hard === Infinity || perMs <= 0) return Infinity;
-  return worker.sampledAt + (hard - worker.memoryBytes) / perMs;
+  return worker.sampledAt + (hard * (1 - SWING_SHARE) - worker.memoryBytes) / perMs;
 }
 
 /** Ready workers that nobody replaces yet and that will reach their limit, the next one first. */

@@ -15,8 +15,10 @@ export const NO_LESSONS: Lessons = { boots: [], drains: [], floorBytes: null, sl
 
 /** Of so few the 99th percentile is the largest; one odd boot is forgotten after as many more. */
 const KEPT_MAX = 16;
-/** A boot may take so much longer than the longest of the last ones. */
-const BOOT_MARGIN = 1.5;
+/** A boot may take so much longer than the longest of the last ones: the machine may be busy. */
+const BOOT_MARGIN = 2;
+/** No boot is believed to be shorter than this. */
+const BOOT_LEAST_MS = 1000;
 /** Until a drain was seen: idle connections are handed over and short requests done by then. */
 const DRAIN_GUESS_MS = 1000;
 
@@ -40,7 +42,7 @@ export function learnSlope(lessons: Lessons, slope: Slope | null): Lessons {
 
 /** Time from the order to the readiness of a new worker, with a margin. */
 export function bootAllowanceMs({ boots }: Lessons): number {
-  return BOOT_MARGIN * Math.max(0, ...boots);
+  return Math.max(BOOT_LEAST_MS, BOOT_MARGIN * Math.max(0, ...boots));
 }
 
 /** Time until the old worker is gone, after its replacement became ready. */

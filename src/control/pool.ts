@@ -6,6 +6,7 @@ import { relievePressure, watchBudget } from './budget.ts';
 import { fitAt, fitWorkers } from './fit.ts';
 import { nextStartAt } from './forecast.ts';
 import { endHeal, nextHealAt, startHeal } from './heal.ts';
+import { watchLoad } from './load.ts';
 import { NO_LESSONS } from './lessons.ts';
 import { dispatch } from './news.ts';
 import { NO_FAILURES } from './restarts.ts';
@@ -140,6 +141,7 @@ function reconcile(turn: Turn): void {
     fitWorkers(turn);
     fillSlots(turn);
     watchBudget(turn);
+    watchLoad(turn);
     startHeal(turn);
     startRecycles(turn);
   }

@@ -80,6 +80,8 @@ export interface PoolState {
   /** In use beside the workers. */
   readonly overheadBytes: number;
   readonly overBudget: boolean;
+  /** The recycler load is too high, and that was told. */
+  readonly saturated: boolean;
   /** When the kernel's pressure last brought a recycle forward. */
   readonly pressedAt: number;
   readonly heal: Heal | null;
@@ -120,6 +122,7 @@ export function createPoolState(policy: Policy): PoolState {
     lessons: NO_LESSONS,
     overheadBytes: 0,
     overBudget: false,
+    saturated: false,
     pressedAt: -Infinity,
     heal: null,
     heals: 0,

@@ -60,6 +60,8 @@ export interface Policy {
   readonly unresponsiveTimeoutMs: number;
   /** Bytes that supervisor, workers and one surge worker may use together; 0 = no budget. */
   readonly budgetBytes: number;
+  /** Above this the heap of a worker is as good as full, bytes; 0 = unknown. */
+  readonly roomBytes: number;
   /** A worker younger than this is replaced for its memory only at the hard limit. */
   readonly minAgeMs: number;
   /** Replace workers before they reach a limit that they grow towards. */
@@ -287,6 +289,12 @@ export type Told =
       readonly workers: number;
       readonly budgetBytes: number;
       /** How the pool fits into its budget, or why it does not. */
+      readonly detail: string;
+    }
+  /** Workers are due faster than the gate lets them be replaced. */
+  | {
+      readonly event: 'recycler_saturated';
+      readonly loadPercent: number;
       readonly detail: string;
     }
   | { readonly event: 'suspended'; readonly gapMs: number }

@@ -10,6 +10,7 @@ const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
   worker_killed: 'warn',
   unresponsive: 'warn',
   over_budget: 'warn',
+  recycler_saturated: 'warn',
   floor_above_limit: 'warn',
   suspended: 'warn',
 };

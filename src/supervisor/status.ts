@@ -1,6 +1,9 @@
 /** What a running Cofferdam tells of itself: one plain record, made from what is known already. */
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
+import { timeToLimitMs } from '../control/forecast.ts';
+import { notesOn, recyclerLoad } from '../control/load.ts';
+import type { WorkerId } from '../control/types.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';
 import type { Status } from '../control/status.ts';
 import type { Budget } from '../metrics/budget.ts';
@@ -41,15 +44,26 @@ export function statusOf(sources: StatusSources): Status {
       connections: view.connections,
       memoryBytes: view.memoryBytes,
       limitBytes: pool.policy.maxMemoryBytes,
+      floorBytes: view.floorBytes,
+      slopeBytesPerRequest: view.slopeBytesPerRequest,
+      timeToLimitMs: timeToLimit(pool, view.worker, now),
       heapUsedBytes: view.heapUsedBytes,
     })),
     recycles,
     crashes,
     bootFailures,
+    recyclerLoad: recyclerLoad(pool),
+    notes: notesOn(pool),
   };
 }
 
 // --- internal ---
+
+function timeToLimit(pool: PoolState, id: WorkerId, now: number): number | null {
+  const worker = pool.workers.get(id);
+  const ms = worker === undefined ? Infinity : timeToLimitMs(pool, worker, now);
+  return ms === Infinity ? null : Math.round(ms);
+}
 
 function stateOf(pool: PoolState): Status['state'] {
   const { type } = pool.phase;

@@ -7,23 +7,25 @@ import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
 import { policyOf } from '../config/policy.ts';
-import type { SettingKey, Settings } from '../config/settings.ts';
-import { adviseOn, checkBudget } from '../config/validate.ts';
+import type { SettingKey } from '../config/settings.ts';
+import { adviseOn } from '../config/validate.ts';
 import type { Effect, Outcome, Told, WorkerId } from '../control/types.ts';
 import { type CofferdamError, EXIT } from '../errors.ts';
-import { resolveBudget, type Budget } from '../metrics/budget.ts';
+import type { Budget } from '../metrics/budget.ts';
 import { readWorkerMemory } from '../metrics/process-memory.ts';
 import { announce } from './announce.ts';
+import { budgetOf } from './budget.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
 import { explainNoBoot } from './explain.ts';
 import { createFleet, type Fleet, type Launch } from './fleet.ts';
 import { startGuard, type Guard } from './guard.ts';
-import { launchOf } from './launch.ts';
+import { launchOf, policyWithin, v8FlagsOf } from './launch.ts';
 import { createListeners, urlOf } from './listeners.ts';
 import type { Log } from './log.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { watchOomKills } from './oom.ts';
+import { watchPressure, type PressureWatch } from './pressure.ts';
 import { planReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
@@ -65,6 +67,7 @@ class Supervisor {
   readonly #guard: Guard;
   readonly #loop: Loop;
   readonly #sampler: Sampler;
+  readonly #pressure: PressureWatch;
   readonly #notifier: Notifier;
   #config: Config;
   /** By configuration epoch. */
@@ -80,8 +83,8 @@ class Supervisor {
     this.#log = options.log;
     this.#config = options.config;
     const { settings } = options.config;
-    this.#launches.set(this.#epoch, launchOf(options.config));
     this.#budget = budgetOf(settings);
+    this.#launches.set(this.#epoch, launchOf(options.config, this.#budget.bytes));
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
     });
@@ -103,11 +106,12 @@ class Supervisor {
       now: () => performance.now(),
     });
     this.#loop = createLoop({
-      policy: policyOf(settings, this.#budget.bytes),
+      policy: policyWithin(settings, this.#budget.bytes),
       perform: (effect) => this.#perform(effect),
       now: () => performance.now(),
       random: () => Math.random(),
     });
+    this.#pressure = watchPressure({ onPressure: () => this.#loop.enqueue({ type: 'pressure' }) });
     this.#sampler = startSampler({
       workers: () => this.#fleet.pids(),
       emit: (event) => this.#loop.enqueue(event),
@@ -210,7 +214,7 @@ class Supervisor {
   /** Effects come in the order of their epochs: older launches are not asked for any more. */
   #launchOf(epoch: number): Launch {
     for (const older of this.#launches.keys()) if (older < epoch) this.#launches.delete(older);
-    return this.#launches.get(epoch) ?? launchOf(this.#config);
+    return this.#launches.get(epoch) ?? launchOf(this.#config, this.#budget.bytes);
   }
 
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
@@ -218,11 +222,11 @@ class Supervisor {
     try {
       const { config, restart } = planReload(this.#config, await this.#options.readConfig());
       const budget = budgetOf(config.settings);
-      this.#launches.set(this.#epoch + 1, launchOf(config));
+      this.#launches.set(this.#epoch + 1, launchOf(config, budget.bytes));
       this.#epoch += 1;
       this.#config = config;
       this.#budget = budget;
-      this.#loop.enqueue({ type: 'reload', policy: policyOf(config.settings, budget.bytes) });
+      this.#loop.enqueue({ type: 'reload', policy: policyWithin(config.settings, budget.bytes) });
       this.#log.write('info', 'reloading', { file: config.file });
       if (restart.length > 0) {
         this.#log.write('warn', 'restart_needed', {
@@ -265,6 +269,7 @@ class Supervisor {
       budgetBytes: this.#budget.bytes,
       budgetFrom: this.#budget.origin,
       name: settings.name,
+      v8Flags: v8FlagsOf(settings, this.#budget.bytes).join(' '),
     });
     for (const detail of adviseOn(settings)) this.#log.write('warn', 'advice', { detail });
   }
@@ -285,19 +290,11 @@ class Supervisor {
   #close(): void {
     this.#loop.stop();
     this.#sampler.stop();
+    this.#pressure.stop();
     this.#waiters.abandon();
     this.#fleet.relay.close();
     this.#listeners.close();
     this.#control?.close();
     this.#guard.dismiss();
   }
-}
-
-/** Throws COF_LIMIT_TOO_LOW when not even bare workers fit, whoever set the limit. */
-function budgetOf(settings: Settings): Budget {
-  const { memoryBudgetBytes } = settings;
-  const flagBytes = memoryBudgetBytes === 'auto' ? null : memoryBudgetBytes;
-  const budget = resolveBudget({ flagBytes });
-  checkBudget(budget.bytes, policyOf(settings));
-  return budget;
 }

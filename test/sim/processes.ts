@@ -64,8 +64,7 @@ function exit(
 function spawn(game: Game, effect: Extract<Effect, { type: 'spawn' }>): void {
   const { dice, now } = game;
   const { worker: id, slot, requestLimit } = effect;
-  // Most games would end with their first boot if that one were as unlucky as the others.
-  const nature = id === 1 && dice.chance(0.9) ? HEALTHY : game.nature;
+  const nature = id === 1 && dice.chance(game.scenario.luckyFirst) ? HEALTHY : game.nature;
   const worker = createFakeWorker({ id, slot, requestLimit }, nature, dice);
   game.workers.set(id, worker);
   if (worker.boot === 'spawn_fails') return exit(game, worker, 0, { code: null, signal: null });

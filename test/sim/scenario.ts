@@ -48,6 +48,8 @@ export interface Scenario {
   readonly sampleMs: number;
   /** How late the supervisor's timer fires at most. */
   readonly latenessMs: number;
+  /** How likely the first worker of all is spared, 0..1: most games would end with it otherwise. */
+  readonly luckyFirst: number;
 }
 
 export const HEALTHY: Nature = {
@@ -100,6 +102,7 @@ export function drawScenario(dice: Dice): Scenario {
     reportMs: dice.pick([500, 1000, 2000]),
     sampleMs: dice.pick([1000, 1000, 3000]),
     latenessMs: dice.pick([0, 0, 5, 100]),
+    luckyFirst: 0.9,
   };
 }
 
@@ -124,6 +127,7 @@ export function drawPolicy(dice: Dice): Policy {
     killTimeoutMs: dice.pick([0, 500, 2000, 5000]),
     unresponsiveTimeoutMs: dice.pick([0, 4000, 10_000]),
     budgetBytes: dice.pick([0, 150, 300, 600]) * MEBIBYTE,
+    roomBytes: dice.pick([0, 0, 150]) * MEBIBYTE,
     minAgeMs: dice.pick([1000, 10_000]),
     predict: dice.chance(0.7),
     heal: dice.chance(0.7),
@@ -176,8 +180,8 @@ function drawAction(dice: Dice, policy: Policy): Action {
 
 /** Without limits nothing is due once the reload is through, so the pool must come to rest. */
 function calmPolicy(policy: Policy): Policy {
-  const off = { maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, budgetBytes: 0, heal: false };
-  return { ...policy, ...off, unresponsiveTimeoutMs: 4000 };
+  const off = { maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, budgetBytes: 0, roomBytes: 0 };
+  return { ...policy, ...off, heal: false, unresponsiveTimeoutMs: 4000 };
 }
 
 /** Upper bound of the time in which one slot after the other comes right. */

@@ -59,6 +59,7 @@ const EVERYTHING = [
   'recycle_postponed',
   'recycle_started',
   'recycled',
+  'recycler_saturated',
   'scaled',
   'signal',
   'spawn',

@@ -31,6 +31,7 @@ export const POLICY: Policy = {
   killTimeoutMs: 5000,
   unresponsiveTimeoutMs: 60_000,
   budgetBytes: 0,
+  roomBytes: 0,
   minAgeMs: 10_000,
   predict: false,
   heal: false,

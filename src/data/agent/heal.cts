@@ -14,8 +14,12 @@ export function heal(): void {
     session.connect();
     const startedAt = performance.now();
     session.post('HeapProfiler.collectGarbage', () => {
-      session.disconnect();
-      send({ type: 'healed', tookMs: Math.round(performance.now() - startedAt) });
+      const tookMs = Math.round(performance.now() - startedAt);
+      // In its own callback the session would wait for itself, for ever.
+      setImmediate(() => {
+        session.disconnect();
+        send({ type: 'healed', tookMs });
+      });
     });
   } catch {
     // Built without inspector, or forbidden by --permission: this worker cannot be healed.
