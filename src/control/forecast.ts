@@ -4,7 +4,7 @@
  * it need the gate. Begin as soon as any of them would be late otherwise.
  */
 import { carefulSlope, rateOf } from './growth.ts';
-import { bootAllowanceMs, drainAllowanceMs, usualSlope } from './lessons.ts';
+import { bootAllowanceMs, drainAllowanceMs, longestBootMs, usualSlope } from './lessons.ts';
 import { memoryLimitsOf } from './recycling.ts';
 import type { PoolState } from './turn.ts';
 import type { WorkerId } from './types.ts';
@@ -30,7 +30,7 @@ export function nextStartAt(pool: PoolState): number {
   if (!pool.policy.predict) return Infinity;
   const places = concurrencyOf(pool);
   const bootMs = bootAllowanceMs(pool.lessons);
-  const turnMs = bootMs + drainAllowanceMs(pool.lessons);
+  const turnMs = longestBootMs(pool.lessons) + drainAllowanceMs(pool.lessons);
   const running = [...pool.slots.values()].filter(({ recycle }) => recycle !== null).length;
   let startAt = Infinity;
   for (const [index, worker] of inOrder(pool).entries()) {

@@ -1,4 +1,4 @@
-/** What the pool has learned of its app: how long it boots and drains, what it needs, how it leaks. */
+/** What the pool has learned of its app: how long it boots and drains, needs and leaks. */
 import type { Slope } from './growth.ts';
 
 export interface Lessons {
@@ -17,8 +17,8 @@ export const NO_LESSONS: Lessons = { boots: [], drains: [], floorBytes: null, sl
 const KEPT_MAX = 16;
 /** A boot may take so much longer than the longest of the last ones: the machine may be busy. */
 const BOOT_MARGIN = 2;
-/** No boot is believed to be shorter than this. */
-const BOOT_LEAST_MS = 1000;
+/** The first boots are measured at rest; under full load they take several times as long. */
+const BOOT_LEAST_MS = 3000;
 /** Until a drain was seen: idle connections are handed over and short requests done by then. */
 const DRAIN_GUESS_MS = 1000;
 
@@ -41,8 +41,13 @@ export function learnSlope(lessons: Lessons, slope: Slope | null): Lessons {
 }
 
 /** Time from the order to the readiness of a new worker, with a margin. */
-export function bootAllowanceMs({ boots }: Lessons): number {
-  return Math.max(BOOT_LEAST_MS, BOOT_MARGIN * Math.max(0, ...boots));
+export function bootAllowanceMs(lessons: Lessons): number {
+  return Math.max(BOOT_LEAST_MS, longestBootMs(lessons));
+}
+
+/** The same for those in front at the gate, of which not all will be slow. */
+export function longestBootMs({ boots }: Lessons): number {
+  return BOOT_MARGIN * Math.max(0, ...boots);
 }
 
 /** Time until the old worker is gone, after its replacement became ready. */

@@ -87,7 +87,12 @@ function listDue(turn: Turn): Candidate[] {
     const due = worker === undefined ? null : findDue(worker);
     if (worker !== undefined && due !== null) candidates.push({ worker, due });
   }
-  return candidates.sort((a, b) => a.due.rank - b.due.rank || a.worker.id - b.worker.id);
+  // Victims come with the one first that gives most back.
+  const order = [...victims];
+  const place = ({ worker: { id } }: Candidate): number => order.indexOf(id);
+  return candidates.sort(
+    (a, b) => a.due.rank - b.due.rank || place(a) - place(b) || a.worker.id - b.worker.id,
+  );
 }
 
 function hasRoom(turn: Turn): boolean {

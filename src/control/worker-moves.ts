@@ -1,9 +1,6 @@
 /**
  * The moves of a worker's life: what one event does in one state. Which move when: worker-state.
  */
-import { grow } from './growth.ts';
-import { countStrikes, memoryLimitsOf } from './recycling.ts';
-import type { WorkerReport } from '../protocol.ts';
 import type { Effect, Policy } from './types.ts';
 import type { Life, Worker, WorkerEvent, WorkerEventName, WorkerIn } from './worker.ts';
 
@@ -49,12 +46,6 @@ export type Handler<W extends Worker, E extends WorkerEventName> = (
 // In several states
 
 export const learnPid: Handler<Worker, 'spawned'> = (worker, { pid }) => become(worker, { pid });
-
-export const noteReport: Handler<Worker, 'report'> = (worker, { report }, { now }) =>
-  become(worker, { report, lastReportAt: now, busyAt: busyAtOf(worker, report, now) });
-
-export const noteMemory: Handler<Worker, 'sample'> = (worker, { memoryBytes }, { now }) =>
-  become(worker, { memoryBytes, sampledAt: now });
 
 export const noteDrained: Handler<Worker, 'drained'> = (worker, { result }) =>
   become(worker, { drained: result });
@@ -119,36 +110,6 @@ export const crash: Handler<Worker, 'exited'> = (worker, { code, signal, detail 
     signal,
     detail,
   });
-
-export const reportReady: Handler<WorkerIn<'ready'>, 'report'> = (worker, { report }, situation) =>
-  become(worker, {
-    report,
-    lastReportAt: situation.now,
-    busyAt: busyAtOf(worker, report, situation.now),
-    life: watched(situation),
-  });
-
-export const sampleReady: Handler<WorkerIn<'ready'>, 'sample'> = (
-  worker,
-  { memoryBytes },
-  { now, policy },
-) => {
-  const first = worker.floorBytes === null;
-  const sampled = {
-    ...worker,
-    memoryBytes,
-    sampledAt: now,
-    floorBytes: worker.floorBytes ?? memoryBytes,
-    growth: grow(worker.growth, { requests: worker.report.requests, memoryBytes, at: now }),
-  };
-  const limitBytes = memoryLimitsOf(policy, null).soft;
-  return become(
-    sampled,
-    { softStrikes: countStrikes(sampled, policy, now) },
-    [],
-    first ? { type: 'floor', limitBytes } : null,
-  );
-};
 
 export const fallSilent: Handler<WorkerIn<'ready'>, 'deadline'> = (
   worker,
@@ -306,12 +267,7 @@ function killBecause(worker: Worker, why: string): Transition {
   ]);
 }
 
-function busyAtOf(worker: Worker, report: WorkerReport, now: number): number {
-  const idle = report.requests === worker.report.requests && report.inFlight === 0;
-  return idle ? worker.busyAt : now;
-}
-
-function watched({ now, policy }: Situation): Life {
+export function watched({ now, policy }: Situation): Life {
   const timeoutMs = policy.unresponsiveTimeoutMs;
   return { state: 'ready', deadline: timeoutMs === 0 ? null : now + timeoutMs, silent: false };
 }

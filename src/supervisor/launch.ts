@@ -57,7 +57,7 @@ export function v8FlagsOf(settings: Settings, budgetBytes: number): readonly str
   });
 }
 
-/** What control needs to know of the settings, with the memory that they come to on this machine. */
+/** What control needs to know of the settings, with what they come to on this machine. */
 export function policyWithin(settings: Settings, budgetBytes: number): Policy {
   return policyOf(settings, budgetBytes, heapRoomBytes(v8FlagsOf(settings, budgetBytes)));
 }

