@@ -44,14 +44,7 @@ export function nextStartAt(pool: PoolState): number {
 /** The worker whose turn it is, if a predicted recycle has to begin now. */
 export function predictedVictim(pool: PoolState, now: number): WorkerId | null {
   if (nextStartAt(pool) > now) return null;
-  const order = inOrder(pool);
-  const latest = now + SAMPLING_MS + bootAllowanceMs(pool.lessons);
-  // Others go first only for their own sake: that the next one is too young helps nobody.
-  const victim = order.find(
-    (worker, index) =>
-      isGrownUp(pool, worker, now) && (index === 0 || limitAt(pool, worker) <= latest),
-  );
-  return victim?.id ?? null;
+  return inOrder(pool).find((worker) => isGrownUp(pool, worker, now))?.id ?? null;
 }
 
 /** Old enough to be replaced for its memory once more: a recycle must not trigger the next. */

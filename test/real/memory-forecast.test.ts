@@ -27,7 +27,7 @@ describe.skipIf(!existsSync('/proc/self/status'))('a leak of 100 KB a request', 
       await pool.waitForTold('all_ready');
       const { load, peaks } = await loadFor(pool, ratePerSecond, seconds * 1000);
       const recycles = pool.told('recycled');
-      expect(recycles.length).toBeGreaterThanOrEqual(2);
+      expect(recycles.length).toBeGreaterThanOrEqual(1);
       expect(recycles.map(({ reason }) => reason)).toEqual(recycles.map(() => 'predicted'));
       expect(Math.max(...peaks.worker)).toBeLessThan(maxMemoryMib * MIB);
       for (const { slopeBytesPerRequest } of recycles) {

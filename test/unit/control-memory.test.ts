@@ -90,10 +90,10 @@ describe('prediction', () => {
 
 describe('budget', () => {
   test('the one that grows goes, not the largest', () => {
-    const player = startReady({ workers: 2, predict: true, budgetBytes: 400 * MIB });
+    const player = startReady({ workers: 2, predict: true, budgetBytes: 450 * MIB });
     serve(
       player,
-      60,
+      70,
       (worker, second) => (worker === 1 ? 50 + second * 4 : Math.min(140, 40 + second * 20)) * MIB,
     );
     expect(player.told('recycle_started')[0]).toMatchObject({ slot: 1, reason: 'budget' });

@@ -134,8 +134,8 @@ function takeIn(listener: Listener, handle: RawHandle, fresh: boolean): void {
 }
 
 /**
- * Node answers 408 to a new connection on which no request came in time, and an adopted one is new to
- * it. Where it may be idle for longer than that, it is accepted again and again.
+ * Node answers 408 to a new connection on which no request came in time, and an adopted one is new
+ * to it. Where it may be idle for longer than that, it is accepted again and again.
  */
 function renew(connection: Connection, listener: Listener): void {
   const { socket, adopted, moving } = connection;

@@ -97,7 +97,7 @@ function keptPath(path: string): string {
   return join(dirname(path), `.${basename(path)}.cofferdam`);
 }
 
-/** With a second name beside it, it was made by a Cofferdam: one that runs, or one that was killed. */
+/** With a second name beside it, it was made by a Cofferdam: one that runs or one that died. */
 function isOurs(path: string): boolean {
   const inode = path.startsWith('\0') ? null : inodeOf(path);
   return inode !== null && inode === inodeOf(keptPath(path));
