@@ -24,7 +24,7 @@ export interface Sampler {
 const SAMPLE_MS = 1000;
 
 /** A report comes each second, and the memory is read with it: who is later than that is stuck. */
-const LATE_MS = 900;
+const LATE_MS = 1400;
 
 /** File pages hardly change, and to count them costs milliseconds per process. */
 const SHARED_PAGES_MS = 30_000;
