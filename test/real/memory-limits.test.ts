@@ -32,7 +32,8 @@ describe('max-memory', { timeout: 60_000 }, () => {
     expectNothingLost(await clients.stop());
     const [recycled] = pool.told('recycled');
     expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
-    expect(recycled?.memoryBytes).toBeGreaterThan(200 * MIB);
+    // Its memory may have been read while the app was still filling it.
+    expect(recycled?.memoryBytes).toBeGreaterThan(150 * MIB);
     expect(recycled?.ageMs).toBeLessThan(10_000);
     expect(pool.told('recycled')).toHaveLength(1);
     expect(await memoryOf(pool)).toBeLessThan(150 * MIB);
