@@ -5,6 +5,7 @@
 import { disconnect, disconnectInBoot } from './disconnect.ts';
 import type { WorkerStateName } from './types.ts';
 import * as move from './worker-moves.ts';
+import * as numbers from './worker-numbers.ts';
 import type { Handler, Situation, Transition } from './worker-moves.ts';
 import type { Worker, WorkerEvent, WorkerEventName, WorkerIn } from './worker.ts';
 
@@ -21,8 +22,8 @@ export const TABLE: Table = {
     boot_failed: move.failToBoot,
     exited: move.dieInBoot,
     disconnected: disconnectInBoot,
-    report: move.noteReport,
-    sample: move.noteMemory,
+    report: numbers.noteReport,
+    sample: numbers.noteMemory,
     drained: 'ignore',
     drain: move.terminate,
     terminate: move.terminate,
@@ -36,8 +37,8 @@ export const TABLE: Table = {
     boot_failed: 'ignore',
     exited: move.crash,
     disconnected: disconnect,
-    report: move.reportReady,
-    sample: move.sampleReady,
+    report: numbers.reportReady,
+    sample: numbers.sampleReady,
     drained: 'ignore',
     drain: move.startDrain,
     terminate: move.terminate,
@@ -52,7 +53,7 @@ export const TABLE: Table = {
     exited: move.exitWhileLeaving,
     disconnected: 'ignore',
     report: move.reportDraining,
-    sample: move.noteMemory,
+    sample: numbers.noteMemory,
     drained: move.finishDrain,
     drain: move.hurryDrain,
     terminate: move.terminate,
@@ -66,8 +67,8 @@ export const TABLE: Table = {
     boot_failed: 'ignore',
     exited: move.exitWhileLeaving,
     disconnected: 'ignore',
-    report: move.noteReport,
-    sample: move.noteMemory,
+    report: numbers.noteReport,
+    sample: numbers.noteMemory,
     drained: move.finishDrain,
     drain: move.hurryLinger,
     terminate: move.terminate,
@@ -81,8 +82,8 @@ export const TABLE: Table = {
     boot_failed: 'ignore',
     exited: move.leave,
     disconnected: 'ignore',
-    report: move.noteReport,
-    sample: move.noteMemory,
+    report: numbers.noteReport,
+    sample: numbers.noteMemory,
     drained: move.noteDrained,
     drain: 'ignore',
     terminate: move.hurryKill,
@@ -97,7 +98,7 @@ export const TABLE: Table = {
     exited: move.leave,
     disconnected: 'ignore',
     report: 'ignore',
-    sample: 'ignore',
+    sample: numbers.noteMemory,
     drained: 'ignore',
     drain: 'ignore',
     terminate: 'ignore',

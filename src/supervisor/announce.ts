@@ -13,6 +13,9 @@ const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
   drain_deadline: 'warn',
   worker_killed: 'warn',
   unresponsive: 'warn',
+  over_budget: 'warn',
+  recycler_saturated: 'warn',
+  floor_above_limit: 'warn',
   suspended: 'warn',
 };
 
@@ -40,6 +43,7 @@ export function announceStart(
     budgetBytes: budget.bytes,
     budgetFrom: budget.origin,
     name: settings.name,
+    v8Flags: v8FlagsOf(settings, budget.bytes).join(' '),
   });
   for (const detail of adviseOn(settings)) log.write('warn', 'advice', { detail });
 }

@@ -1,7 +1,13 @@
 /** What a worker is started with under one configuration; kept until no worker of it is left. */
+import { getHeapStatistics } from 'node:v8';
 import { fileURLToPath } from 'node:url';
 import { resolveApp } from '../config/app.ts';
+import { workerShareBytes } from '../config/budget.ts';
 import type { Config } from '../config/load.ts';
+import { policyOf } from '../config/policy.ts';
+import type { Settings } from '../config/settings.ts';
+import { heapRoomBytes, v8FlagsFor } from '../config/v8-flags.ts';
+import type { Policy } from '../control/types.ts';
 import type { Launch } from './fleet.ts';
 import { workerEnv } from './worker-env.ts';
 
@@ -10,7 +16,8 @@ const AGENT_PATH = fileURLToPath(new URL('../data/agent/agent.cjs', import.meta.
 /** Reports are the heartbeat; 1 s costs a worker some 50 µs of CPU per second. */
 const REPORT_INTERVAL_MS = 1000;
 
-export function launchOf({ settings, origins }: Config): Launch {
+/** `budgetBytes` decides on the heap limits of the workers. */
+export function launchOf({ settings, origins }: Config, budgetBytes: number): Launch {
   const port = origins.port.source === 'default' ? null : settings.port;
   // Some shells export HOST as the name of the machine: the app may read it, but it moves nobody.
   const named = origins.host.source !== 'default' && origins.host.where !== 'env HOST';
@@ -20,7 +27,7 @@ export function launchOf({ settings, origins }: Config): Launch {
     spawn: {
       app: resolveApp(settings.app, process.cwd(), { nodeArgs: settings.nodeArgs, env }),
       args: settings.args,
-      nodeArgs: settings.nodeArgs,
+      nodeArgs: [...v8FlagsOf(settings, budgetBytes), ...settings.nodeArgs],
       env,
       cwd: process.cwd(),
       agent: AGENT_PATH,
@@ -34,4 +41,23 @@ export function launchOf({ settings, origins }: Config): Launch {
       orphanGraceMs: settings.drainTimeoutMs,
     },
   };
+}
+
+/** What each worker's V8 is told; empty with `--v8-flags off`. */
+export function v8FlagsOf(settings: Settings, budgetBytes: number): readonly string[] {
+  if (settings.v8Flags === 'off') return [];
+  const options = settings.env['NODE_OPTIONS'] ?? process.env['NODE_OPTIONS'] ?? '';
+  return v8FlagsFor({
+    shareBytes: workerShareBytes(budgetBytes, policyOf(settings)),
+    maxMemoryBytes: settings.maxMemoryBytes,
+    // Workers run in the same binary on the same machine.
+    ownLimitBytes: getHeapStatistics().heap_size_limit,
+    nodeMajor: Number.parseInt(process.versions.node, 10),
+    userArgs: [...settings.nodeArgs, ...options.split(/\s+/)],
+  });
+}
+
+/** What control needs to know of the settings, with what they come to on this machine. */
+export function policyWithin(settings: Settings, budgetBytes: number): Policy {
+  return policyOf(settings, budgetBytes, heapRoomBytes(v8FlagsOf(settings, budgetBytes)));
 }

@@ -53,7 +53,7 @@ const EXPECTED: Record<WorkerEventName, Record<WorkerStateName, string>> = {
   boot_failed: row('stopping T!', '-', '-', '-', '-', '-', '-'),
   exited: row('gone!', 'gone!', 'gone!', 'gone!', 'gone', 'gone', '-'),
   report: row('booting', 'ready', 'draining', 'lingering', 'stopping', '-', '-'),
-  sample: row('booting', 'ready', 'draining', 'lingering', 'stopping', '-', '-'),
+  sample: row('booting', 'ready!', 'draining', 'lingering', 'stopping', 'killing', '-'),
   drained: row('-', '-', 'stopping T', 'stopping T', 'stopping', '-', '-'),
   drain: row('stopping T', 'draining D', 'draining', 'lingering', '-', '-', '-'),
   terminate: row('stopping T', 'stopping T', 'stopping T', 'stopping T', 'stopping', '-', '-'),
