@@ -32,6 +32,7 @@ export function dueOf(worker: Worker, policy: Policy, epoch: number, now: number
   if (isSilent(worker)) {
     return due('unresponsive', RANK.silent, `${policy.unresponsiveTimeoutMs / 1000}s`, true);
   }
+  if (worker.overdue) return due('request_timeout', RANK.silent, '', true);
   if (worker.floorBytes !== null && worker.memoryBytes >= hard) {
     return due('max_memory', RANK.hard, formatBytes(hard), true);
   }

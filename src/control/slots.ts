@@ -40,10 +40,10 @@ export function leavesOthersServing(turn: Turn, worker: Worker): boolean {
   );
 }
 
-/** Drains a ready worker, or, when it hears nothing, ends it. */
+/** Drains a ready worker, or, when it hears nothing or hangs in a request, ends it. */
 export function retire(turn: Turn, worker: Worker): void {
   const { drainTimeoutMs: deadlineMs, longDrainTimeoutMs: longDeadlineMs } = turn.pool.policy;
-  if (isSilent(worker)) dispatch(turn, worker.id, { type: 'terminate' });
+  if (isSilent(worker) || worker.overdue) dispatch(turn, worker.id, { type: 'terminate' });
   else dispatch(turn, worker.id, { type: 'drain', deadlineMs, longDeadlineMs });
 }
 

@@ -18,6 +18,8 @@ export interface Entry {
   readonly generation: number;
   readyAt: number | null;
   silent: boolean;
+  /** A request of it ran past its deadline. */
+  stuck: boolean;
   longLived: boolean;
   memoryBytes: number;
   /** First sample since it was ready. */
@@ -110,6 +112,7 @@ export function createEntry(id: WorkerId, slot: number, generation: number): Ent
     generation,
     readyAt: null,
     silent: false,
+    stuck: false,
     longLived: false,
     memoryBytes: 0,
     floorBytes: null,
@@ -173,6 +176,11 @@ export function hear(book: Book, event: PoolEvent, now: number): void {
       if (book.heals?.worker !== event.worker) return;
       book.heals = null;
       return hearSample(book, book.live.get(event.worker), event.memoryBytes);
+    case 'overdue': {
+      const entry = book.live.get(event.worker);
+      if (entry !== undefined) entry.stuck = true;
+      return;
+    }
     case 'overhead':
       book.overheadBytes = event.bytes;
       return;

@@ -122,7 +122,7 @@ function judgeHurry(book: Book, entry: Entry): void {
 function judgeTerm(book: Book, entry: Entry, now: number): void {
   rule(entry.termAt === null && !entry.killed, `second TERM to worker ${entry.id}`);
   if (isServing(entry)) {
-    rule(entry.silent, `TERM to worker ${entry.id}, which serves`);
+    rule(entry.silent || entry.stuck, `TERM to worker ${entry.id}, which serves`);
     judgeLeaving(book, entry);
   }
   const { killTimeoutMs } = book.policy;
@@ -198,7 +198,7 @@ function judgeRecycle(
   rule(old !== undefined && isServing(old), `recycle in slot ${slot}, where nobody serves`);
   rule(!book.open.has(slot), `second recycle of slot ${slot} at once`);
   const broken = reason === 'budget' && book.overBudget;
-  const urgent = reason === 'unresponsive' || reason === 'max_memory' || broken;
+  const urgent = ['unresponsive', 'request_timeout', 'max_memory'].includes(reason) || broken;
   const trouble = [...book.backoff.values()].some(({ notBefore }) => notBefore > now);
   rule(urgent || !trouble, `recycle of slot ${slot} while another one backs off`);
   const { budgetBytes } = book.policy;
