@@ -1,4 +1,5 @@
-// A gateway with keep-alive to its backend: 2.80 adds a listener to the socket with each request.
+// A gateway that keeps times of its requests, with keep-alive to its backend: each request leaves a
+// listener on the socket.
 const http = require('node:http');
 const request = require(process.env.PACKAGE);
 
@@ -9,7 +10,7 @@ backend.listen(0, '127.0.0.1', () => {
   const url = `http://127.0.0.1:${backend.address().port}/`;
   http
     .createServer((req, res) => {
-      request({ url, agent }, (error, answer, body) => {
+      request({ url, agent, time: true }, (error, answer, body) => {
         res.statusCode = error ? 502 : 200;
         res.end(body);
       });
