@@ -189,14 +189,16 @@ async function waitForListening(
   const late = new Promise<'late'>((resolve) => {
     timer = setTimeout(resolve, options.bootTimeoutMs, 'late' as const);
   });
-  const result = await Promise.race([firstListening(child, port), death.happened, late]);
+  let elsewhere = '';
+  const found = firstListening(child, port, (path) => (elsewhere = ` but the socket ${path}`));
+  const result = await Promise.race([found, death.happened, late]);
   clearTimeout(timer);
   if (result !== 'late' && 'url' in result) return result;
   await stopChild(child);
   const seconds = options.bootTimeoutMs / 1000;
   const how =
     result === 'late'
-      ? `listened on nothing for ${seconds} s`
+      ? `listened on nothing${elsewhere} for ${seconds} s`
       : `ended with ${result.signal ?? `code ${result.code}`} before it listened`;
   const said = result === 'late' ? words() : result.lastWords;
   const message = `the app ${how}${said === '' ? '' : `; it said:\n${said}`}`;
@@ -207,7 +209,11 @@ async function waitForListening(
 const OTHER_PORT_MS = 700;
 
 /** The server on the port that we asked for; else the first one (a port written into the app). */
-function firstListening(child: ChildProcess, port: number): Promise<Listening> {
+function firstListening(
+  child: ChildProcess,
+  port: number,
+  onUnix: (path: string) => void,
+): Promise<Listening> {
   let node = '';
   let isWaiting = false;
   return new Promise((resolve) => {
@@ -218,7 +224,8 @@ function firstListening(child: ChildProcess, port: number): Promise<Listening> {
         // Serve would keep it for the next worker; here there is none.
         handle?.close();
         if (message.type === 'hello') node = message.node;
-        if (message.type !== 'listening' || message.address.kind !== 'tcp') return;
+        if (message.type !== 'listening') return;
+        if (message.address.kind === 'unix') return onUnix(message.address.path);
         const { scheme, address, secure } = message;
         const url = `${secure ? 'https' : 'http'}://${reachable(address.host)}:${address.port}`;
         const found = { url, scheme, node };

@@ -75,6 +75,15 @@ describe('bad input: one clear message, nothing left running', () => {
     expect(ran.stderr).toContain('listened on nothing for 1 s');
   });
 
+  test('an app on a unix socket only: says so', async () => {
+    const path = join(folder, 'unix.cjs');
+    const listen = `listen(${JSON.stringify(join(folder, 'app.sock'))})`;
+    writeFileSync(path, `require('node:http').createServer(() => {}).${listen};`);
+    const ran = await leak(path, '--boot-timeout', '1s');
+    expect(ran.code).toBe(4);
+    expect(ran.stderr).toMatch(/listened on nothing but the socket .*app\.sock for 1 s/);
+  });
+
   test.each([
     ['res.statusCode = 404; res.end();', 'answers GET / with 404'],
     ['res.statusCode = 500; res.end();', 'answers GET / with 500'],
