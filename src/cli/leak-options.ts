@@ -51,6 +51,9 @@ export async function loadOptionsOf(settings: LeakSettings, cwd: string): Promis
     headers: headersOf(settings.header),
     script: script === null ? null : resolve(cwd, script),
   });
+  // Arms take turns: each needs the time that it would have alone.
+  const armCount = 1 + (settings.baseline === null ? 0 : 1) + settings.arm.length;
+  const usualMs = thorough ? THOROUGH_DURATION_MS : LEAK_DURATION_MS;
   const folder = keepSnapshots === null ? null : resolve(cwd, keepSnapshots);
   if (folder !== null) await mkdir(folder, { recursive: true });
   return {
@@ -60,7 +63,7 @@ export async function loadOptionsOf(settings: LeakSettings, cwd: string): Promis
     batch: settings.batch ?? (thorough ? THOROUGH_BATCH : null),
     anyStatus: settings.anyStatus,
     http1: settings.http1,
-    durationMs: settings.durationMs ?? (thorough ? THOROUGH_DURATION_MS : LEAK_DURATION_MS),
+    durationMs: settings.durationMs ?? usualMs * armCount,
     maxRequests: settings.requests === 0 ? null : settings.requests,
     thorough,
     restMs: settings.restMs,

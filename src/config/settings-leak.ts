@@ -94,7 +94,7 @@ export const LEAK_SETTINGS = [
     key: 'duration',
     kind: 'duration',
     default: null,
-    defaultText: '1m, or 4m with --thorough',
+    defaultText: '1m for each arm, or 4m with --thorough',
     limits: { min: 2 * SECOND_MS, max: DAY_MS, reason: 'fewer seconds hold no checkpoints' },
     group: 'Experiment',
     sentence: 'Time for warm-up and load; a clear leak needs less.',
