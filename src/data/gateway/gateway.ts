@@ -1,0 +1,171 @@
+/** The gateway, wired: front → (files) → queue → workers, and what the supervisor says about them. */
+import type { Server } from 'node:http';
+import { announcedLength, holdBody, streamBody, type GatewayBody } from './body.ts';
+import { followCertificate, readCertificate } from './certificate.ts';
+import {
+  addWorker,
+  cutWorker,
+  drainWorker,
+  forgetWorker,
+  noteFreed,
+  reportWorkers,
+  suspectWorker,
+  type Crew,
+  type WorkerOrder,
+} from './crew.ts';
+import { createDispatch } from './dispatch.ts';
+import { createDoor } from './door.ts';
+import { createFront, createSecureFront, type Arrival, type Front } from './front.ts';
+import { createJob, type Job } from './job.ts';
+import type { FromGateway, GatewayBrief, GatewaySettings, ToGateway } from './messages.ts';
+import { countRejection, createQueueBook, reportQueue } from './queue-book.ts';
+import { refuse } from './refuse.ts';
+import { createReport } from './report.ts';
+import { createRotation } from './rotation.ts';
+import type { Upstream } from './types.ts';
+import { createTrust, readVisitor } from './visitor.ts';
+
+export interface Gateway {
+  readonly front: Front;
+  hear(message: ToGateway): void;
+  /** Tells the supervisor how it stands; to be called each second. */
+  report(): void;
+}
+
+export interface GatewayParts {
+  readonly tell: (message: FromGateway) => void;
+  readonly createUpstream: (order: WorkerOrder, settings: () => GatewaySettings) => Upstream;
+}
+
+/** Throws when the certificate cannot be used; the front does not listen yet. */
+export async function createGateway(brief: GatewayBrief, parts: GatewayParts): Promise<Gateway> {
+  const { tell } = parts;
+  const report = createReport(tell);
+  const book = createQueueBook();
+  const rotation = createRotation<Job>();
+  let { settings } = brief;
+  let trust = createTrust(settings.trustedProxies).trust;
+
+  const crew: Crew = {
+    rotation,
+    tell,
+    dispatch: () => dispatch,
+    door: () => door,
+    createUpstream: (order) => parts.createUpstream(order, () => settings),
+  };
+  const dispatch = createDispatch({
+    rotation,
+    book,
+    report,
+    tell,
+    settings: () => settings,
+    suspect: (member) => suspectWorker(crew, member),
+    freed: (member) => noteFreed(crew, member),
+  });
+  const door = createDoor((job) => dispatch.submit(job));
+  const handlers = {
+    arrive: (arrival: Arrival) => void receive(arrival, settings, trust, dispatch.submit),
+    refused: () => countRejection(book, 'bad_request'),
+  };
+  const front = await openFront(brief, handlers);
+  if (brief.tls !== null) {
+    followCertificate(brief.tls, front as Parameters<typeof followCertificate>[1], report);
+  }
+  const configure = (next: GatewaySettings): void => {
+    settings = next;
+    const { trust: nextTrust, bad } = createTrust(next.trustedProxies);
+    trust = nextTrust;
+    if (bad.length > 0) report.say('warn', 'bad_trusted_proxy', { entries: bad.join(' ') });
+    dispatch.pump();
+  };
+  return {
+    front,
+    hear: (message) => {
+      if (message.type === 'configure') configure(message.settings);
+      else if (message.type === 'ask') void answerAsk(message, door, tell);
+      else obey(crew, message);
+    },
+    report: () => {
+      reportWorkers(crew);
+      tell({ type: 'queue', queue: reportQueue(book, dispatch.queue.size, settings.queueLength) });
+    },
+  };
+}
+
+// --- internal ---
+
+async function openFront(
+  { tls }: GatewayBrief,
+  handlers: Parameters<typeof createFront>[0],
+): Promise<Front> {
+  if (tls === null) return createFront(handlers);
+  return createSecureFront(await readCertificate(tls), handlers);
+}
+
+function obey(crew: Crew, message: Exclude<ToGateway, { type: 'configure' | 'ask' }>): void {
+  switch (message.type) {
+    case 'worker':
+      return addWorker(crew, message);
+    case 'drain':
+      return drainWorker(crew, message.worker);
+    case 'cut':
+      return cutWorker(crew, message.worker, message.scope);
+    case 'gone':
+      return forgetWorker(crew, message.worker);
+  }
+}
+
+async function answerAsk(
+  { id, worker, path, timeoutMs }: ToGateway & { type: 'ask' },
+  door: ReturnType<typeof createDoor>,
+  tell: (message: FromGateway) => void,
+): Promise<void> {
+  tell({ type: 'answer', id, ...(await door.ask({ worker, path, timeoutMs })) });
+}
+
+/** From a request to a job: who sent it, its body, its lane. */
+async function receive(
+  arrival: Arrival,
+  settings: GatewaySettings,
+  trust: ReturnType<typeof createTrust>['trust'],
+  submit: (job: Job) => void,
+): Promise<void> {
+  const { request, response, target, host, tunnel } = arrival;
+  const controller = new AbortController();
+  response.once('close', () => {
+    if (!response.writableEnded) controller.abort('client_gone');
+  });
+  if ((announcedLength(request) ?? 0) > settings.bodyLimitBytes) {
+    return refuse(request, response, 413);
+  }
+  const body = await takeBody(arrival, settings);
+  if (body === null) return;
+  const fault = body.fault();
+  if (fault !== null) return refuse(request, response, fault);
+  const { socket } = request;
+  const peer = { ...addressesOf(socket), encrypted: 'encrypted' in socket };
+  const visitor = readVisitor(peer, request.headers, host, trust);
+  const lane = isProbe(target, settings.probePath) ? 'probe' : 'normal';
+  submit(createJob({ request, response, target, visitor, body, lane, controller, tunnel }));
+}
+
+/** Null: the client broke off. */
+async function takeBody(arrival: Arrival, settings: GatewaySettings): Promise<GatewayBody | null> {
+  const { request, response, continues } = arrival;
+  if (settings.kind === 'http') return streamBody(request, response, settings, continues);
+  return holdBody(request, response, settings, continues).catch(() => null);
+}
+
+function isProbe(target: string, probePath: string | null): boolean {
+  return probePath !== null && (target === probePath || target.startsWith(`${probePath}?`));
+}
+
+function addressesOf(socket: Server extends never ? never : Arrival['request']['socket']): {
+  remoteAddress: string | undefined;
+  remotePort: number | undefined;
+  localAddress: string | undefined;
+  localPort: number | undefined;
+} {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  return { remoteAddress, remotePort, localAddress, localPort };
+}

@@ -1,0 +1,45 @@
+/** The gateway's process: started by the supervisor like an app, spoken to over plain IPC. */
+import { createGateway } from './gateway.ts';
+import { createHttpUpstream } from './forward-http.ts';
+import { GATEWAY_VARIABLE, type FromGateway, type GatewayBrief, type ToGateway } from './messages.ts';
+
+const REPORT_MS = 1000;
+/** Without a supervisor the workers end soon; what they hold may still be answered. */
+const ORPHAN_MS = 10_000;
+
+await main();
+
+// --- internal ---
+
+async function main(): Promise<void> {
+  const text = process.env[GATEWAY_VARIABLE];
+  if (text === undefined || process.send === undefined) {
+    throw new Error('this program is started by cofferdam, not by hand');
+  }
+  delete process.env[GATEWAY_VARIABLE];
+  const brief = JSON.parse(text) as GatewayBrief;
+  const gateway = await createGateway(brief, {
+    tell,
+    createUpstream: (order) => createHttpUpstream(order.address),
+  });
+  const { front } = gateway;
+  process.on('message', (message: ToGateway) => gateway.hear(message));
+  process.once('disconnect', () => leave(front));
+  const reporting = setInterval(() => gateway.report(), REPORT_MS);
+  reporting.unref();
+  // The agent knows this call: the socket is inherited where the supervisor holds it already.
+  if ('path' in brief.listen) front.listen(brief.listen.path);
+  else front.listen(brief.listen.port, brief.listen.host);
+}
+
+function tell(message: FromGateway): void {
+  // The channel may close between the question and the answer; `disconnect` sees to the rest.
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}
+
+/** The supervisor is gone: finish what is there, and leave. */
+function leave(front: Awaited<ReturnType<typeof createGateway>>['front']): void {
+  front.close(() => process.exit(0));
+  if ('closeIdleConnections' in front) front.closeIdleConnections();
+  setTimeout(() => process.exit(0), ORPHAN_MS).unref();
+}
