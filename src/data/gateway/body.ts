@@ -2,8 +2,7 @@
  * Bodies of requests: streamed to workers that can stream, held back (in memory, then in a file)
  * for those that need the length first and must not wait for a slow client.
  */
-import { Buffer } from 'node:buffer';
-import { PassThrough, Readable, Transform } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
 import type { GatewaySettings } from './messages.ts';
 import type { AnyRequest, AnyResponse } from './refuse.ts';
 import { createSpool, type Spool } from './spool.ts';
@@ -58,7 +57,7 @@ export function streamBody(
     replayable: false,
     wasOpened: () => opened,
     fault: () => meter?.fault ?? null,
-    dispose: () => void meter?.stop(),
+    dispose: () => meter?.stop(),
   };
 }
 
@@ -108,12 +107,12 @@ function heldBody(spool: Spool): GatewayBody {
     ...NO_BODY,
     length: spool.size(),
     open: () => spool.read(),
-    dispose: () => void spool.dispose(),
+    dispose: () => spool.dispose(),
   };
 }
 
 interface Meter {
-  readonly stream: PassThrough;
+  readonly stream: Transform;
   fault: BodyFault | null;
   stop(): void;
 }

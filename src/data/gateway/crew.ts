@@ -4,7 +4,7 @@
  */
 import { connect as openSocket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Dispatch } from './dispatch.ts';
+import { pump, type Dispatch } from './dispatch.ts';
 import type { Door } from './door.ts';
 import type { Job } from './job.ts';
 import type { FromGateway, ToGateway, UpstreamId } from './messages.ts';
@@ -103,7 +103,7 @@ const WARM_UP_MS = 600_000;
 
 async function bringUp(crew: Crew, member: Member<Job>): Promise<void> {
   const order = orders.get(member)!;
-  const check = member.upstream.check ?? (() => reach(order.address));
+  const check = (): Promise<boolean> => member.upstream.check?.() ?? reach(order.address);
   for (let pauseMs = FIRST_PAUSE_MS; !(await check()); pauseMs *= 2) {
     await sleep(Math.min(pauseMs, LAST_PAUSE_MS));
     if (member.phase !== 'connecting') return;
@@ -117,7 +117,7 @@ async function bringUp(crew: Crew, member: Member<Job>): Promise<void> {
   member.phase = 'serving';
   if (!member.joined) crew.tell({ type: 'joined', worker: member.id });
   member.joined = true;
-  crew.dispatch().pump();
+  pump(crew.dispatch());
 }
 
 /** What is wrong with it, or null. A page that is not there has warmed the app up as well. */

@@ -36,7 +36,10 @@ export function createDoor(submit: (job: Job) => void): Door {
   const asked = new WeakMap<Duplex, Ask>();
   const server = createServer((incoming: IncomingMessage, response: ServerResponse) => {
     const ask = asked.get(incoming.socket);
-    if (ask === undefined) return void response.destroy();
+    if (ask === undefined) {
+      response.destroy();
+      return;
+    }
     const controller = new AbortController();
     response.once('close', () => controller.abort('client_gone'));
     const limits = { bodyLimitBytes: 0, spoolAboveBytes: 0 };

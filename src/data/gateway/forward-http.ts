@@ -160,7 +160,8 @@ function sendBody(visit: Visit, request: ClientRequest): void {
 /** Early hints help the client; a bad one is no reason to lose the answer that follows. */
 function passHint(visit: Visit, information: { statusCode: number; rawHeaders: RawFields }): void {
   const { request, response } = visit;
-  if (information.statusCode !== 103 || response.headersSent || request.httpVersion === '1.0') return;
+  if (information.statusCode !== 103 || response.headersSent || request.httpVersion === '1.0')
+    return;
   const hints = asRecord(passFields(information.rawHeaders, (name) => name === 'content-length'));
   if (hints['link'] === undefined) return;
   try {
@@ -234,7 +235,7 @@ function writeHead(response: AnyResponse, answer: IncomingMessage, status: numbe
 }
 
 function addTrailers(response: AnyResponse, trailers: string[]): void {
-  if (response.req.httpVersionMajor === 2) response.addTrailers(asRecord(trailers) as never);
+  if (response.req.httpVersionMajor === 2) response.addTrailers(asRecord(trailers));
   else response.addTrailers(inPairs(trailers) as never);
 }
 

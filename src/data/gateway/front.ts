@@ -129,7 +129,9 @@ function attend(server: Front, handlers: FrontHandlers): void {
   // The events of both kinds of server have the same names, but no common type.
   const events = server as Server;
   events.on('request', (request, response) => receive(request, response));
-  events.on('checkContinue', (request, response) => receive(request, response, { continues: true }));
+  events.on('checkContinue', (request, response) =>
+    receive(request, response, { continues: true }),
+  );
   events.on('upgrade', (request, socket, head) => {
     socket.on('error', () => undefined);
     receive(request, answerOn(request, socket), { tunnel: { socket, head } });

@@ -1,5 +1,4 @@
 /** The gateway, wired: front → (files) → queue → workers, and what the supervisor says about them. */
-import type { Server } from 'node:http';
 import { announcedLength, holdBody, streamBody, type GatewayBody } from './body.ts';
 import { followCertificate, readCertificate } from './certificate.ts';
 import {
@@ -13,7 +12,7 @@ import {
   type Crew,
   type WorkerOrder,
 } from './crew.ts';
-import { createDispatch } from './dispatch.ts';
+import { createDispatch, pump, submit } from './dispatch.ts';
 import { createDoor } from './door.ts';
 import { createFront, createSecureFront, type Arrival, type Front } from './front.ts';
 import { createJob, type Job } from './job.ts';
@@ -62,9 +61,10 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
     suspect: (member) => suspectWorker(crew, member),
     freed: (member) => noteFreed(crew, member),
   });
-  const door = createDoor((job) => dispatch.submit(job));
+  const door = createDoor((job) => submit(dispatch, job));
   const handlers = {
-    arrive: (arrival: Arrival) => void receive(arrival, settings, trust, dispatch.submit),
+    arrive: (arrival: Arrival) =>
+      void receive(arrival, settings, trust, (job) => submit(dispatch, job)),
     refused: () => countRejection(book, 'bad_request'),
   };
   const front = await openFront(brief, handlers);
@@ -76,7 +76,7 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
     const { trust: nextTrust, bad } = createTrust(next.trustedProxies);
     trust = nextTrust;
     if (bad.length > 0) report.say('warn', 'bad_trusted_proxy', { entries: bad.join(' ') });
-    dispatch.pump();
+    pump(dispatch);
   };
   return {
     front,
@@ -143,7 +143,9 @@ async function receive(
   const fault = body.fault();
   if (fault !== null) return refuse(request, response, fault);
   const { socket } = request;
-  const peer = { ...addressesOf(socket), encrypted: 'encrypted' in socket };
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  const encrypted = 'encrypted' in socket;
+  const peer = { remoteAddress, remotePort, localAddress, localPort, encrypted };
   const visitor = readVisitor(peer, request.headers, host, trust);
   const lane = isProbe(target, settings.probePath) ? 'probe' : 'normal';
   submit(createJob({ request, response, target, visitor, body, lane, controller, tunnel }));
@@ -158,14 +160,4 @@ async function takeBody(arrival: Arrival, settings: GatewaySettings): Promise<Ga
 
 function isProbe(target: string, probePath: string | null): boolean {
   return probePath !== null && (target === probePath || target.startsWith(`${probePath}?`));
-}
-
-function addressesOf(socket: Server extends never ? never : Arrival['request']['socket']): {
-  remoteAddress: string | undefined;
-  remotePort: number | undefined;
-  localAddress: string | undefined;
-  localPort: number | undefined;
-} {
-  const { remoteAddress, remotePort, localAddress, localPort } = socket;
-  return { remoteAddress, remotePort, localAddress, localPort };
 }

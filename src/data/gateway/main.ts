@@ -1,7 +1,12 @@
 /** The gateway's process: started by the supervisor like an app, spoken to over plain IPC. */
 import { createGateway } from './gateway.ts';
 import { createHttpUpstream } from './forward-http.ts';
-import { GATEWAY_VARIABLE, type FromGateway, type GatewayBrief, type ToGateway } from './messages.ts';
+import {
+  GATEWAY_VARIABLE,
+  type FromGateway,
+  type GatewayBrief,
+  type ToGateway,
+} from './messages.ts';
 
 const REPORT_MS = 1000;
 /** Without a supervisor the workers end soon; what they hold may still be answered. */

@@ -13,6 +13,8 @@ export interface Ticket<T> {
   /** When it came, and when it has waited too long; milliseconds of the caller's clock. */
   readonly since: number;
   readonly deadline: number;
+  /** It waited before, and its worker died. */
+  readonly again: boolean;
   waiting: boolean;
   ahead: Ticket<T> | null;
   behind: Ticket<T> | null;
@@ -49,6 +51,7 @@ export function enter<T>(
     lane,
     since: now,
     deadline: now + ageMs,
+    again: false,
     waiting: true,
     ahead: place.last,
     behind: null,
@@ -64,14 +67,21 @@ export function enter<T>(
  * Goes to the front of its lane: somebody whose worker died has waited before. No limit: there are
  * never more of these than requests that workers held.
  */
-export function enterFirst<T>(queue: Queue<T>, item: T, lane: Lane, deadline: number): Ticket<T> {
+export function enterFirst<T>(
+  queue: Queue<T>,
+  item: T,
+  options: { readonly lane: Lane; readonly now: number; readonly ageMs: number },
+): Ticket<T> {
+  const { lane, now, ageMs } = options;
   const place = queue.lanes[lane];
-  const since = -Infinity;
+  // Never later than those behind: `expire` looks at the first of a lane only.
+  const deadline = Math.min(now + ageMs, place.first?.deadline ?? Infinity);
   const ticket: Ticket<T> = {
     item,
     lane,
-    since,
+    since: now,
     deadline,
+    again: true,
     waiting: true,
     ahead: null,
     behind: place.first,
@@ -102,7 +112,6 @@ export function leave<T>(queue: Queue<T>, ticket: Ticket<T>): boolean {
 export function expire<T>(queue: Queue<T>, now: number): Ticket<T>[] {
   const late: Ticket<T>[] = [];
   for (const lane of LANES) {
-    // Those who came back to the front brought an earlier deadline: the front is always first.
     for (let first = queue.lanes[lane].first; first !== null; first = queue.lanes[lane].first) {
       if (first.deadline > now) break;
       leave(queue, first);

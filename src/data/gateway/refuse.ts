@@ -13,7 +13,7 @@ export const RETRY_AFTER_S = 2;
  * of it for the whole. A body that still comes is not read to its end.
  */
 export function refuse(request: AnyRequest, answer: AnyResponse, status: number): void {
-  if (answer.headersSent) return void cut(answer);
+  if (answer.headersSent) return cut(answer);
   const response = answer as ServerResponse;
   if (response.writableEnded || response.destroyed) return;
   const text = `${status} ${STATUS_CODES[status] ?? 'Error'}\n`;
@@ -33,7 +33,7 @@ export function refuse(request: AnyRequest, answer: AnyResponse, status: number)
 /** Breaks an answer off in a way that the client notices. */
 export function cut(response: AnyResponse): void {
   if ('stream' in response && response.req.httpVersionMajor === 2) {
-    (response as Http2ServerResponse).stream.close(INTERNAL_ERROR);
+    response.stream.close(INTERNAL_ERROR);
   } else response.destroy();
 }
 

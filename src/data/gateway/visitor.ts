@@ -92,7 +92,7 @@ function believedChain(
   const claimed = String(claim ?? '').split(',');
   const via: string[] = peer === '' ? [] : [peer];
   let client: string | null = null;
-  for (const each of claimed.reverse().slice(0, CHAIN_MAX)) {
+  for (const each of claimed.toReversed().slice(0, CHAIN_MAX)) {
     const address = plainAddress(each.trim().replace(BRACKETS_AND_PORT, '$1$2'));
     if (isIP(address) === 0) break;
     if (client !== null) via.unshift(client);
