@@ -14,6 +14,7 @@ import {
 } from './crew.ts';
 import { createDispatch, pump, submit } from './dispatch.ts';
 import { createDoor } from './door.ts';
+import { loadFiles, sendFile } from './files.ts';
 import { createFront, createSecureFront, type Arrival, type Front } from './front.ts';
 import { createJob, type Job } from './job.ts';
 import type { FromGateway, GatewayBrief, GatewaySettings, ToGateway } from './messages.ts';
@@ -34,7 +35,16 @@ export interface Gateway {
 export interface GatewayParts {
   readonly tell: (message: FromGateway) => void;
   readonly createUpstream: (order: WorkerOrder, settings: () => GatewaySettings) => Upstream;
+  /** What a target means on the disk; asked only where there is a root. */
+  readonly locate: (target: string, settings: GatewaySettings) => Place;
 }
+
+/** `script`: it goes to a worker. */
+export type Place =
+  | { readonly type: 'script' }
+  | { readonly type: 'file'; readonly file: Buffer }
+  | { readonly type: 'redirect'; readonly location: string }
+  | { readonly type: 'refused'; readonly status: number };
 
 /** Throws when the certificate cannot be used; the front does not listen yet. */
 export async function createGateway(brief: GatewayBrief, parts: GatewayParts): Promise<Gateway> {
@@ -63,11 +73,15 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
   });
   const door = createDoor((job) => submit(dispatch, job));
   const handlers = {
-    arrive: (arrival: Arrival) =>
-      void receive(arrival, settings, trust, (job) => submit(dispatch, job)),
+    arrive: (arrival: Arrival): void => {
+      const { locate } = parts;
+      const reception = { locate, settings, trust, submit: (job: Job) => submit(dispatch, job) };
+      void receive(arrival, reception);
+    },
     refused: () => countRejection(book, 'bad_request'),
   };
   const front = await openFront(brief, handlers);
+  if (settings.root !== null) await loadFiles();
   if (brief.tls !== null) {
     followCertificate(brief.tls, front as Parameters<typeof followCertificate>[1], report);
   }
@@ -123,13 +137,16 @@ async function answerAsk(
   tell({ type: 'answer', id, ...(await door.ask({ worker, path, timeoutMs })) });
 }
 
-/** From a request to a job: who sent it, its body, its lane. */
-async function receive(
-  arrival: Arrival,
-  settings: GatewaySettings,
-  trust: ReturnType<typeof createTrust>['trust'],
-  submit: (job: Job) => void,
-): Promise<void> {
+interface Reception {
+  readonly settings: GatewaySettings;
+  readonly trust: ReturnType<typeof createTrust>['trust'];
+  readonly locate: GatewayParts['locate'];
+  readonly submit: (job: Job) => void;
+}
+
+/** From a request to a job: who sent it, its body, its lane. Files need no worker. */
+async function receive(arrival: Arrival, reception: Reception): Promise<void> {
+  const { settings, trust } = reception;
   const { request, response, target, host, tunnel } = arrival;
   const controller = new AbortController();
   response.once('close', () => {
@@ -138,6 +155,7 @@ async function receive(
   if ((announcedLength(request) ?? 0) > settings.bodyLimitBytes) {
     return refuse(request, response, 413);
   }
+  if (settings.root !== null && tunnel === undefined && isFile(arrival, reception)) return;
   const body = await takeBody(arrival, settings);
   if (body === null) return;
   const fault = body.fault();
@@ -148,7 +166,22 @@ async function receive(
   const peer = { remoteAddress, remotePort, localAddress, localPort, encrypted };
   const visitor = readVisitor(peer, request.headers, host, trust);
   const lane = isProbe(target, settings.probePath) ? 'probe' : 'normal';
-  submit(createJob({ request, response, target, visitor, body, lane, controller, tunnel }));
+  reception.submit(createJob({ request, response, target, visitor, body, lane, controller, tunnel }));
+}
+
+/** Whether the files had an answer. An app of its own kind gets all that is no file. */
+function isFile({ request, response, target }: Arrival, { settings, locate }: Reception): boolean {
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  if (settings.kind === 'http' && !isRead) return false;
+  const place = locate(target, settings);
+  if (place.type === 'file') {
+    sendFile({ request, response }, place.file).catch(() => refuse(request, response, 500));
+    return true;
+  }
+  if (place.type === 'script' || settings.kind === 'http') return false;
+  if (place.type === 'redirect') response.setHeader('location', place.location);
+  refuse(request, response, place.type === 'redirect' ? 301 : place.status);
+  return true;
 }
 
 /** Null: the client broke off. */

@@ -5,8 +5,10 @@ import {
   GATEWAY_VARIABLE,
   type FromGateway,
   type GatewayBrief,
+  type GatewaySettings,
   type ToGateway,
 } from './messages.ts';
+import { locate, type Site } from './script-path.ts';
 
 const REPORT_MS = 1000;
 /** Without a supervisor the workers end soon; what they hold may still be answered. */
@@ -26,6 +28,7 @@ async function main(): Promise<void> {
   const gateway = await createGateway(brief, {
     tell,
     createUpstream: (order) => createHttpUpstream(order.address),
+    locate: (target, settings) => locate(siteOf(settings), target),
   });
   const { front } = gateway;
   process.on('message', (message: ToGateway) => gateway.hear(message));
@@ -35,6 +38,12 @@ async function main(): Promise<void> {
   // The agent knows this call: the socket is inherited where the supervisor holds it already.
   if ('path' in brief.listen) front.listen(brief.listen.path);
   else front.listen(brief.listen.port, brief.listen.host);
+}
+
+/** Where there is no PHP, nothing runs, and its source is shown to nobody all the same. */
+function siteOf({ root, php }: GatewaySettings): Site {
+  const { extensions = ['.php'], index = 'index.html', frontController = null } = php ?? {};
+  return { root: root ?? '', extensions, index, frontController };
 }
 
 function tell(message: FromGateway): void {
