@@ -70,6 +70,7 @@ export interface TestWorker {
 export async function startGateway(
   settings: Partial<GatewaySettings> = {},
   tls: GatewayBrief['tls'] = null,
+  whenOver: (end: () => Promise<void>) => void = onTestFinished,
 ): Promise<TestGateway> {
   const port = await freePort();
   const brief: GatewayBrief = {
@@ -87,7 +88,7 @@ export async function startGateway(
     else if (message.type === 'queue') latest.set('queue', message);
     else said.push(message);
   });
-  onTestFinished(() => killTree(pid));
+  whenOver(() => killTree(pid));
   const gateway: TestGateway = {
     url: `${tls === null ? 'http' : 'https'}://127.0.0.1:${port}`,
     port,

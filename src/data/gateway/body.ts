@@ -4,7 +4,7 @@
  */
 import { Readable, Transform } from 'node:stream';
 import type { GatewaySettings } from './messages.ts';
-import type { AnyRequest, AnyResponse } from './refuse.ts';
+import { announcedLength, type AnyRequest, type AnyResponse } from './refuse.ts';
 import { createSpool, type Spool } from './spool.ts';
 import type { VisitBody } from './types.ts';
 
@@ -24,14 +24,6 @@ export type Limits = Pick<GatewaySettings, 'bodyLimitBytes' | 'spoolAboveBytes'>
 /** A body that comes slower than this, after its first {@link GRACE_MS}, is an attack (slowloris). */
 export const PACE_BYTES_PER_S = 500;
 export const GRACE_MS = 20_000;
-
-/** Announced length; 0 without a body, null while unknown (chunked, or HTTP/2 without a length). */
-export function announcedLength(request: AnyRequest): number | null {
-  const length = request.headers['content-length'];
-  if (length !== undefined) return Number(length);
-  if (request.httpVersionMajor === 2) return request.complete ? 0 : null;
-  return request.headers['transfer-encoding'] === undefined ? 0 : null;
-}
 
 /** Passes the body on as it comes; `continues`: the client waits for `100 Continue` first. */
 export function streamBody(

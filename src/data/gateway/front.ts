@@ -166,7 +166,8 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): number
   if (socket.writable && message?.headersSent !== true) {
     socket.write(`HTTP/1.1 ${status} ${REASONS[status]}\r\nConnection: close\r\n\r\n`);
   }
-  socket.destroy();
+  // Ended, not destroyed: what was answered just now is still on its way.
+  (socket as Socket).destroySoon();
   return status;
 }
 

@@ -1,5 +1,5 @@
 /** The gateway, wired: front → (files) → queue → workers, and what the supervisor says about them. */
-import { announcedLength, holdBody, streamBody, type GatewayBody } from './body.ts';
+import { holdBody, streamBody, type GatewayBody } from './body.ts';
 import { followCertificate, readCertificate } from './certificate.ts';
 import {
   addWorker,
@@ -19,7 +19,7 @@ import { createFront, createSecureFront, type Arrival, type Front } from './fron
 import { createJob, type Job } from './job.ts';
 import type { FromGateway, GatewayBrief, GatewaySettings, ToGateway } from './messages.ts';
 import { countRejection, createQueueBook, reportQueue } from './queue-book.ts';
-import { refuse } from './refuse.ts';
+import { announcedLength, refuse } from './refuse.ts';
 import { createReport } from './report.ts';
 import { createRotation } from './rotation.ts';
 import type { Upstream } from './types.ts';
@@ -166,7 +166,9 @@ async function receive(arrival: Arrival, reception: Reception): Promise<void> {
   const peer = { remoteAddress, remotePort, localAddress, localPort, encrypted };
   const visitor = readVisitor(peer, request.headers, host, trust);
   const lane = isProbe(target, settings.probePath) ? 'probe' : 'normal';
-  reception.submit(createJob({ request, response, target, visitor, body, lane, controller, tunnel }));
+  reception.submit(
+    createJob({ request, response, target, visitor, body, lane, controller, tunnel }),
+  );
 }
 
 /** Whether the files had an answer. An app of its own kind gets all that is no file. */

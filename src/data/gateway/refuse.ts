@@ -22,12 +22,20 @@ export function refuse(request: AnyRequest, answer: AnyResponse, status: number)
     'content-length': Buffer.byteLength(text),
   };
   if (status === 503) fields['retry-after'] = RETRY_AFTER_S;
-  const unread = !request.complete && isMessage(request);
+  const unread = isMessage(request) && !request.readableEnded && announcedLength(request) !== 0;
   if (unread) fields['connection'] = 'close';
   write(response, status, fields);
   if (!unread) return void response.end(request.method === 'HEAD' ? '' : text);
   response.write(text);
   linger(request, response);
+}
+
+/** Announced length; 0 without a body, null while unknown (chunked, or HTTP/2 without a length). */
+export function announcedLength(request: AnyRequest): number | null {
+  const length = request.headers['content-length'];
+  if (length !== undefined) return Number(length);
+  if (request.httpVersionMajor === 2) return request.complete ? 0 : null;
+  return request.headers['transfer-encoding'] === undefined ? 0 : null;
 }
 
 /** Breaks an answer off in a way that the client notices. */
