@@ -54,8 +54,10 @@ export interface WorkerOptions {
   readonly reserved?: boolean;
   /** For the echo app. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Another program than the echo app; it has to listen on the socket. */
-  readonly command?: (socket: string) => { file: string; args: readonly string[] };
+  /** Another program than the echo app, as it is to be started for a socket. */
+  readonly command?: (socket: string) => readonly [file: string, ...args: string[]];
+  /** It listens on `$PORT` instead of the socket. */
+  readonly tcp?: boolean;
   /** Somewhere where something listens already. */
   readonly address?: UpstreamAddress;
 }
@@ -111,6 +113,20 @@ export async function startGateway(
   return gateway;
 }
 
+/** Make before break, as the supervisor does it: the next one serves before the old one drains. */
+export async function replaceWorker(
+  gateway: TestGateway,
+  old: TestWorker,
+  options: WorkerOptions = {},
+): Promise<TestWorker> {
+  const next = await gateway.join(options);
+  gateway.send({ type: 'drain', worker: old.id, deadlineMs: 5000, longDeadlineMs: 5000 });
+  await gateway.hear('drained', ({ worker }) => worker === old.id);
+  gateway.send({ type: 'gone', worker: old.id });
+  await old.kill();
+  return next;
+}
+
 // --- internal ---
 
 let lastWorker = 0;
@@ -119,13 +135,16 @@ async function joinWorker(gateway: TestGateway, options: WorkerOptions): Promise
   lastWorker += 1;
   const id = lastWorker;
   const socket = join(scratchFolder(), 'worker.sock');
-  const child = options.address === undefined ? startProcess(socket, options) : null;
+  const port = options.tcp === true ? await freePort() : 0;
+  const own: UpstreamAddress =
+    port === 0 ? { kind: 'unix', path: socket } : { kind: 'tcp', host: '127.0.0.1', port };
+  const child = options.address === undefined ? startProcess(socket, port, options) : null;
   const pid = child?.pid ?? 0;
   gateway.send({
     type: 'worker',
     worker: id,
     slot: id,
-    address: options.address ?? { kind: 'unix', path: socket },
+    address: options.address ?? own,
     concurrency: options.concurrency ?? 0,
     requestLimit: options.requestLimit ?? 0,
     warmupPath: options.warmupPath ?? null,
@@ -135,10 +154,10 @@ async function joinWorker(gateway: TestGateway, options: WorkerOptions): Promise
   return { id, pid, socket, kill: () => killTree(pid) };
 }
 
-function startProcess(socket: string, options: WorkerOptions): ChildProcess {
-  const { file, args } = options.command?.(socket) ?? { file: process.execPath, args: [ECHO_APP] };
+function startProcess(socket: string, port: number, options: WorkerOptions): ChildProcess {
+  const [file, ...args] = options.command?.(socket) ?? [process.execPath, ECHO_APP];
   const child = spawn(file, args, {
-    env: { ...process.env, UNIX_SOCKET: socket, ...options.env },
+    env: { ...process.env, UNIX_SOCKET: socket, PORT: String(port), ...options.env },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   onTestFinished(() => killTree(child.pid ?? 0));

@@ -6,19 +6,9 @@ import { startEventReaders, startWebSockets } from '../support/long-lived-client
 import { NASTY_HABITS, startNastyClients } from '../support/nasty-client.ts';
 import { failureClasses, NO_FAILURES } from '../support/tally.ts';
 import { waitUntil } from '../support/processes.ts';
-import { startGateway, type TestGateway, type TestWorker } from './harness.ts';
+import { replaceWorker, startGateway, type TestWorker } from './harness.ts';
 
 const ROUNDS = 4;
-
-/** Make before break, as the supervisor does it: the next one serves before the old one drains. */
-async function replace(gateway: TestGateway, old: TestWorker): Promise<TestWorker> {
-  const next = await gateway.join();
-  gateway.send({ type: 'drain', worker: old.id, deadlineMs: 5000, longDeadlineMs: 5000 });
-  await gateway.hear('drained', ({ worker }) => worker === old.id);
-  gateway.send({ type: 'gone', worker: old.id });
-  await old.kill();
-  return next;
-}
 
 describe('workers that come and go', () => {
   test.each<ClientKind>(['raw', 'undici'])('lose no request of %s', async (kind) => {
@@ -28,7 +18,7 @@ describe('workers that come and go', () => {
     for (let round = 0; round < ROUNDS; round += 1) {
       const [old, ...others] = workers as [TestWorker, TestWorker];
       const before = clients.tally.ok;
-      workers = [...others, await replace(gateway, old)];
+      workers = [...others, await replaceWorker(gateway, old)];
       await waitUntil('some more answers', () => clients.tally.ok > before + 20);
     }
     const tally = await clients.stop();
@@ -43,9 +33,9 @@ describe('workers that come and go', () => {
     // see that those who wait in the queue have left.
     const habits = NASTY_HABITS.filter((habit) => habit !== 'half-open');
     const clients = startNastyClients(gateway, { clients: 8, habits });
-    const next = await replace(gateway, worker);
+    const next = await replaceWorker(gateway, worker);
     await waitUntil('all habits', () => clients.tally.ok > 100);
-    await replace(gateway, next);
+    await replaceWorker(gateway, next);
     expect(failureClasses(await clients.stop())).toEqual(NO_FAILURES);
   });
 });
