@@ -212,7 +212,9 @@ describe('answers', () => {
     connection.socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
     await waitUntil('the answer', () => text.endsWith('\r\n\r\nx') || text.includes('\r\nx\r\n'));
     expect(text).toMatch(/^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a\.css>; rel=preload\r\n\r\n/i);
-    expect(text).toContain('HTTP/1.1 299 Fine\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Case: y\r\n');
+    expect(text).toContain(
+      'HTTP/1.1 299 Fine\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Case: y\r\n',
+    );
   });
 
   test.each([

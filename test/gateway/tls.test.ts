@@ -61,7 +61,9 @@ describe('over TLS', () => {
       });
     const { status, text } = await ask({ ':path': '/upload', ':method': 'POST', 'x-id': 'a' }, 'b');
     expect([status, text]).toEqual([200, expect.stringMatching(/^id=a hash=e9d71f5ee7c92d6d /)]);
-    expect((await ask({ ':path': '/upload', ':method': 'POST' }, 'b'.repeat(1001))).status).toBe(413);
+    expect((await ask({ ':path': '/upload', ':method': 'POST' }, 'b'.repeat(1001))).status).toBe(
+      413,
+    );
     const cut = ask({ ':path': '/download?bytes=5000000&ms=20' });
     await gateway.hear('report', ({ report }) => report.inFlight === 1);
     await kill();
