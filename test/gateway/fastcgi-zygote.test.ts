@@ -14,19 +14,28 @@ needPhp();
 async function startZygote(children: number): Promise<{
   php: PhpProcess;
   lost: number[];
+  condemned: Set<number>;
   adopt: (timeoutMs?: number) => Promise<ZygoteChild>;
 }> {
   const php = await startPhp({ type: 'zygote', children });
   const pidScript = join(php.folder, 'pid.php');
   writeFileSync(pidScript, PID_SCRIPT);
   const lost: number[] = [];
+  const condemned = new Set<number>();
   return {
     php,
     lost,
+    condemned,
     async adopt(timeoutMs = TIMEOUT_MS) {
       const options = upstreamOptions(php.socketPath, []);
       const onLost = (pid: number): unknown => lost.push(pid);
-      const child = await adoptChild({ ...options, pidScript, onLost, timeoutMs });
+      const child = await adoptChild({
+        ...options,
+        pidScript,
+        onLost,
+        timeoutMs,
+        isCondemned: (pid) => condemned.has(pid),
+      });
       onTestFinished(() => child.upstream.destroy());
       return child;
     },
@@ -54,8 +63,9 @@ test('without a free child there is no worker, and it says so in time', async ()
 });
 
 test('a recycle: let go, TERM, and the parent has a fresh one', async () => {
-  const { adopt, lost } = await startZygote(1);
+  const { adopt, lost, condemned } = await startZygote(1);
   const child = await adopt();
+  condemned.add(child.pid);
   child.upstream.release();
   await waitUntil('it is told', () => lost.length > 0);
   expect(lost).toEqual([child.pid]);
@@ -79,6 +89,11 @@ test('a script that cannot run tells no pid', async () => {
   const { php } = await startZygote(1);
   const options = { ...upstreamOptions(php.socketPath, []), timeoutMs: TIMEOUT_MS };
   const pidScript = join(php.folder, 'none.php');
-  const adopted = adoptChild({ ...options, pidScript, onLost: () => undefined });
+  const adopted = adoptChild({
+    ...options,
+    pidScript,
+    onLost: () => undefined,
+    isCondemned: () => false,
+  });
   await expect(adopted).rejects.toThrow('does not tell its pid');
 });

@@ -18,6 +18,8 @@ export interface ZygoteOptions extends FastCgiOptions {
   readonly pidScript: string;
   /** Its connection is closed: it can be anybody's now, so its process has to end. Once. */
   readonly onLost: (pid: number) => void;
+  /** Children that were told to end: one that heard it while idle still takes a connection. */
+  readonly isCondemned: (pid: number) => boolean;
   /** For the whole of it: connect, be accepted by a child that is free, hear its pid. */
   readonly timeoutMs: number;
 }
@@ -27,13 +29,12 @@ export interface ZygoteOptions extends FastCgiOptions {
  * script does not run (open_basedir that leaves it out).
  */
 export async function adoptChild(options: ZygoteOptions): Promise<ZygoteChild> {
-  const connection = await openConnection(options.socketPath);
-  const timer = setTimeout(() => connection.close('no child was free in time'), options.timeoutMs);
-  let pid: number;
-  try {
-    pid = await askPid(connection, options.pidScript);
-  } finally {
-    clearTimeout(timer);
+  const deadline = performance.now() + options.timeoutMs;
+  let [pid, connection] = await connectChild(options, deadline);
+  while (options.isCondemned(pid)) {
+    // Without a connection it ends at once.
+    connection.close('it is about to end');
+    [pid, connection] = await connectChild(options, deadline);
   }
   void connection.closed.then(() => options.onLost(pid));
   return { pid, upstream: serveOver(options, refuseAnother, connection) };
@@ -43,6 +44,20 @@ export async function adoptChild(options: ZygoteOptions): Promise<ZygoteChild> {
 
 /** A pid has few digits; a page of warnings shall not be taken for one. */
 const ANSWER_MAX_BYTES = 4 * 1024;
+
+async function connectChild(
+  options: ZygoteOptions,
+  deadline: number,
+): Promise<[pid: number, connection: Connection]> {
+  const connection = await openConnection(options.socketPath);
+  const leftMs = Math.max(0, deadline - performance.now());
+  const timer = setTimeout(() => connection.close('no child was free in time'), leftMs);
+  try {
+    return [await askPid(connection, options.pidScript), connection];
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 function askPid(connection: Connection, script: string): Promise<number> {
   const file = Buffer.from(script, 'utf8').toString('latin1');
