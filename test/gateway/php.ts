@@ -73,6 +73,7 @@ export interface ServeOptions {
   readonly site?: Partial<Site>;
   readonly last?: () => boolean;
   readonly change?: (visit: Visit) => Visit;
+  readonly protocol?: 'http1' | 'http2';
 }
 
 /** Our upstream over that socket behind a real HTTP server; one visit at a time, others wait. */
@@ -83,7 +84,7 @@ export async function serveUpstream(
   const stderr: StderrMessage[] = [];
   const upstream = createFastCgiUpstream(upstreamOptions(socketPath, stderr, given));
   onTestFinished(() => upstream.destroy());
-  const server = await serveVisits(oneByOne(upstream, given.last), given.change);
+  const server = await serveVisits(oneByOne(upstream, given.last), given.change, given.protocol);
   return { ...server, upstream, stderr };
 }
 

@@ -1,6 +1,7 @@
 /** A tiny real HTTP server that turns requests into visits, as the front of the gateway does. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
+import type { AddressInfo, Server } from 'node:net';
 import { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import type { ForwardResult, Visit } from '../../src/data/gateway/types.ts';
@@ -17,11 +18,12 @@ export interface VisitServer {
 export async function serveVisits(
   forward: (visit: Visit) => Promise<ForwardResult>,
   change: (visit: Visit) => Visit = (visit) => visit,
+  protocol: 'http1' | 'http2' = 'http1',
 ): Promise<VisitServer> {
   const results: ForwardResult[] = [];
   const controllers = new Set<AbortController>();
   let visits = 0;
-  const server = createServer((request, response) => {
+  const serve = (request: Visit['request'], response: Visit['response']): void => {
     const controller = new AbortController();
     controllers.add(controller);
     response.on('close', () => {
@@ -34,12 +36,15 @@ export async function serveVisits(
       .then((result) => {
         results.push(result);
         // As the gateway would: who has nothing yet hears that it failed.
-        if (result.type === 'failed' && !response.headersSent) response.writeHead(502).end();
+        if (result.type !== 'failed' || response.headersSent) return;
+        response.statusCode = 502;
+        response.end();
       });
-  });
+  };
+  const server = protocol === 'http1' ? createServer(serve) : createHttp2Server(serve);
   await listen(server);
   onTestFinished(() => {
-    server.closeAllConnections();
+    if ('closeAllConnections' in server) server.closeAllConnections();
     server.close();
   });
   return {
@@ -56,8 +61,8 @@ export async function serveVisits(
 
 async function visitOf(
   id: number,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: Visit['request'],
+  response: Visit['response'],
   signal: AbortSignal,
 ): Promise<Visit> {
   const chunks: Buffer[] = [];
