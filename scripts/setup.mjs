@@ -14,6 +14,7 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TOOLS = {
   wrk: 'wrk',
   nginx: 'nginx',
+  'php-cgi': 'php-cgi',
   h2load: 'nghttp2-client',
   promtool: 'prometheus',
   chromium: 'chromium',

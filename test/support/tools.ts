@@ -7,6 +7,7 @@ const PACKAGES = {
   wrk: 'wrk',
   h2load: 'nghttp2-client',
   nginx: 'nginx',
+  'php-cgi': 'php-cgi',
   promtool: 'prometheus',
   chromium: 'chromium',
   go: 'golang-go',
