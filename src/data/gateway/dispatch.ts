@@ -44,6 +44,7 @@ export interface DispatchParts {
   readonly report: Report;
   /** A request failed on it in a way that may mean its death. */
   readonly suspect: (member: Member<Job>) => void;
+  readonly scriptOf: (target: string) => string | null;
   /** It holds one request less. */
   readonly freed: (member: Member<Job>) => void;
 }
@@ -178,7 +179,7 @@ function fail(dispatch: Dispatch, job: Job, member: Member<Job>, result: Failure
 const ABORTED_STATUS = { client_gone: 502, deadline: 504, cut: 503 } as const;
 
 /** The deadline counts from the first worker, through every retry. */
-function startClock({ settings, tell }: Dispatch, job: Job): void {
+function startClock({ settings, tell, scriptOf }: Dispatch, job: Job): void {
   const { requestTimeoutMs } = settings();
   if (job.startedAt !== null) return;
   job.startedAt = performance.now();
@@ -187,7 +188,10 @@ function startClock({ settings, tell }: Dispatch, job: Job): void {
     const { method, target, member } = job;
     const tookMs = Math.round(performance.now() - (job.startedAt ?? 0));
     if (member !== null) {
-      tell({ type: 'overdue', worker: member.id, method, target, script: null, tookMs });
+      // One request is all that it can do: it answers nobody until it is replaced.
+      if (member.concurrency === 1 && member.phase === 'serving') member.phase = 'stuck';
+      const script = scriptOf(target);
+      tell({ type: 'overdue', worker: member.id, method, target, script, tookMs });
     }
     job.abort('deadline');
   }, requestTimeoutMs);
@@ -226,7 +230,8 @@ function noteSlow(dispatch: Dispatch, job: Job, member: Member<Job>, status: num
   const { slowLogMs } = dispatch.settings();
   if (slowLogMs === 0 || job.startedAt === null || job.isLongLived) return;
   const tookMs = performance.now() - job.startedAt;
-  if (tookMs >= slowLogMs) dispatch.report.slow(job, member.slot, status, tookMs);
+  if (tookMs < slowLogMs) return;
+  dispatch.report.slow(job, member.slot, { status, tookMs, script: dispatch.scriptOf(job.target) });
 }
 
 function setAlarm(dispatch: Dispatch): void {

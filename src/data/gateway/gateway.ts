@@ -20,7 +20,7 @@ import { createJob, type Job } from './job.ts';
 import type { FromGateway, GatewayBrief, GatewaySettings, ToGateway } from './messages.ts';
 import { countRejection, createQueueBook, reportQueue } from './queue-book.ts';
 import { announcedLength, refuse } from './refuse.ts';
-import { createReport } from './report.ts';
+import { createReport, type Report } from './report.ts';
 import { createRotation } from './rotation.ts';
 import type { Upstream } from './types.ts';
 import { createTrust, readVisitor } from './visitor.ts';
@@ -34,14 +34,19 @@ export interface Gateway {
 
 export interface GatewayParts {
   readonly tell: (message: FromGateway) => void;
-  readonly createUpstream: (order: WorkerOrder, settings: () => GatewaySettings) => Upstream;
+  readonly createUpstream: (order: WorkerOrder, context: UpstreamContext) => Upstream;
   /** What a target means on the disk; asked only where there is a root. */
   readonly locate: (target: string, settings: GatewaySettings) => Place;
 }
 
+export interface UpstreamContext {
+  readonly settings: () => GatewaySettings;
+  readonly report: Report;
+}
+
 /** `script`: it goes to a worker. */
 export type Place =
-  | { readonly type: 'script' }
+  | { readonly type: 'script'; readonly script: { readonly file: string } }
   | { readonly type: 'file'; readonly file: Buffer }
   | { readonly type: 'redirect'; readonly location: string }
   | { readonly type: 'refused'; readonly status: number };
@@ -60,7 +65,7 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
     tell,
     dispatch: () => dispatch,
     door: () => door,
-    createUpstream: (order) => parts.createUpstream(order, () => settings),
+    createUpstream: (order) => parts.createUpstream(order, { settings: () => settings, report }),
   };
   const dispatch = createDispatch({
     rotation,
@@ -68,6 +73,7 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
     report,
     tell,
     settings: () => settings,
+    scriptOf: (target) => scriptOf(parts.locate, target, settings),
     suspect: (member) => suspectWorker(crew, member),
     freed: (member) => noteFreed(crew, member),
   });
@@ -184,6 +190,17 @@ function isFile({ request, response, target }: Arrival, { settings, locate }: Re
   if (place.type === 'redirect') response.setHeader('location', place.location);
   refuse(request, response, place.type === 'redirect' ? 301 : place.status);
   return true;
+}
+
+/** For the log: which script a request was stuck in; null where there are none. */
+function scriptOf(
+  locate: GatewayParts['locate'],
+  target: string,
+  settings: GatewaySettings,
+): string | null {
+  if (settings.kind === 'http') return null;
+  const place = locate(target, settings);
+  return place.type === 'script' ? Buffer.from(place.script.file, 'latin1').toString() : null;
 }
 
 /** Null: the client broke off. */

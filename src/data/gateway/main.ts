@@ -1,5 +1,8 @@
 /** The gateway's process: started by the supervisor like an app, spoken to over plain IPC. */
-import { createGateway } from './gateway.ts';
+import type { WorkerOrder } from './crew.ts';
+import { createFastCgiUpstream } from './fastcgi/upstream.ts';
+import { sendFile } from './files.ts';
+import { createGateway, type UpstreamContext } from './gateway.ts';
 import { createHttpUpstream } from './forward-http.ts';
 import {
   GATEWAY_VARIABLE,
@@ -9,6 +12,7 @@ import {
   type ToGateway,
 } from './messages.ts';
 import { locate, type Site } from './script-path.ts';
+import type { Upstream } from './types.ts';
 
 const REPORT_MS = 1000;
 /** Without a supervisor the workers end soon; what they hold may still be answered. */
@@ -27,7 +31,7 @@ async function main(): Promise<void> {
   const brief = JSON.parse(text) as GatewayBrief;
   const gateway = await createGateway(brief, {
     tell,
-    createUpstream: (order) => createHttpUpstream(order.address),
+    createUpstream,
     locate: (target, settings) => locate(siteOf(settings), target),
   });
   const { front } = gateway;
@@ -38,6 +42,22 @@ async function main(): Promise<void> {
   // The agent knows this call: the socket is inherited where the supervisor holds it already.
   if ('path' in brief.listen) front.listen(brief.listen.path);
   else front.listen(brief.listen.port, brief.listen.host);
+}
+
+function createUpstream({ address, slot }: WorkerOrder, context: UpstreamContext): Upstream {
+  const { settings, report } = context;
+  if (settings().kind === 'http') return createHttpUpstream(address);
+  return createFastCgiUpstream({
+    slot,
+    // Whoever can connect to a FastCGI port can run any script: there are no others than sockets.
+    socketPath: address.kind === 'unix' ? address.path : '',
+    locate: (target) => locate(siteOf(settings()), target),
+    get sendfileRoots() {
+      return settings().php?.sendfileRoots ?? [];
+    },
+    sendFile,
+    onStderr: ({ visitId, text }) => report.say('warn', 'php_stderr', { slot, visitId, text }),
+  });
 }
 
 /** Where there is no PHP, nothing runs, and its source is shown to nobody all the same. */

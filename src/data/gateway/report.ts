@@ -6,7 +6,11 @@ import type { FromGateway } from './messages.ts';
 export interface Report {
   /** A request got no answer, or half of one, from the worker in this slot. */
   failed(job: Job, slot: number, reason: string, stage: string): void;
-  slow(job: Job, slot: number, status: number, tookMs: number): void;
+  slow(
+    job: Job,
+    slot: number,
+    end: { readonly status: number; readonly tookMs: number; readonly script: string | null },
+  ): void;
   say(level: Level, event: string, fields: Fields): void;
 }
 
@@ -43,8 +47,10 @@ export function createReport(tell: (message: FromGateway) => void): Report {
     say,
     failed: (job, slot, reason, stage) =>
       say('warn', 'request_failed', { ...factsOf(job), slot, reason, stage, tries: job.tries }),
-    slow: (job, slot, status, tookMs) =>
-      say('info', 'slow_request', { ...factsOf(job), slot, status, took: Math.round(tookMs) }),
+    slow: (job, slot, { status, tookMs, script }) => {
+      const fields = { ...factsOf(job), script, slot, status, took: Math.round(tookMs) };
+      say('info', 'slow_request', fields);
+    },
   };
 }
 

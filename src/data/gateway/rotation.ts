@@ -8,11 +8,19 @@ import type { UpstreamId } from './messages.ts';
 import type { Upstream } from './types.ts';
 
 /**
- * connecting → (warming →) serving → draining; `spent`: it got its last request. A worker whose
+ * connecting → (warming →) serving → draining; `spent`: it got its last request; `stuck`: in a
+ * request past its deadline, for good. A worker whose
  * connection failed goes back to connecting: the dead are the least loaded of all, and would
  * attract every request until somebody buried them.
  */
-export type Phase = 'connecting' | 'warming' | 'serving' | 'spent' | 'draining' | 'gone';
+export type Phase =
+  | 'connecting'
+  | 'warming'
+  | 'serving'
+  | 'spent'
+  | 'stuck'
+  | 'draining'
+  | 'gone';
 
 export interface Member<J> {
   readonly id: UpstreamId;
