@@ -82,9 +82,7 @@ test('nobody gets one request more than its limit, under 200 parallel requests',
   const limits = [20, 35, 1];
   for (const requestLimit of limits) await joinPhp(gateway, { requestLimit });
   await joinPhp(gateway);
-  const pids = await Promise.all(
-    Array.from({ length: 200 }, () => text(`${gateway.url}/pid.php`)),
-  );
+  const pids = await Promise.all(Array.from({ length: 200 }, () => text(`${gateway.url}/pid.php`)));
   const counts = new Map<string, number>();
   for (const pid of pids) counts.set(pid, (counts.get(pid) ?? 0) + 1);
   expect([...counts.values()].sort((a, b) => a - b)).toEqual([1, 20, 35, 144]);

@@ -21,7 +21,10 @@ const go: WorkerOptions = { command: (socket) => [GO_SERVICE, socket] };
 const asgi: WorkerOptions = {
   command: (socket) => [
     findTool('uvicorn') ?? 'uvicorn',
-    ...['--uds', socket, '--log-level', 'critical', '--app-dir', `${APPS}/python`, 'echo_asgi:app'],
+    'echo_asgi:app',
+    `--app-dir=${APPS}/python`,
+    `--uds=${socket}`,
+    '--log-level=critical',
   ],
 };
 const wsgi: WorkerOptions = {

@@ -41,7 +41,7 @@ describe('over TLS', () => {
 
   test('HTTP/2 is translated: bodies, limits, a cut answer', async () => {
     const gateway = await startGateway({ bodyLimitBytes: 1000 }, FIRST);
-    const { kill } = await gateway.join();
+    const worker = await gateway.join();
     const session = connectHttp2(gateway.url, { ca: TEST_CA });
     session.on('error', () => undefined);
     onTestFinished(() => session.destroy());
@@ -66,7 +66,7 @@ describe('over TLS', () => {
     );
     const cut = ask({ ':path': '/download?bytes=5000000&ms=20' });
     await gateway.hear('report', ({ report }) => report.inFlight === 1);
-    await kill();
+    await worker.kill();
     await expect(cut).rejects.toThrow(/INTERNAL_ERROR/);
   });
 

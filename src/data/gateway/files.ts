@@ -4,7 +4,7 @@
  */
 import { lstat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { cut, refuse, write, type AnyRequest, type AnyResponse } from './refuse.ts';
 
 export interface FileVisit {
@@ -34,7 +34,7 @@ export async function sendFile(visit: FileVisit, file: Buffer): Promise<number> 
   const { send } = await import('@fastify/send');
   const name = encodeURIComponent(basename(path) + suffix);
   const options = { root: dirname(path), dotfiles: 'allow', index: false } as const;
-  const result = await send(request as Readable, `/${name}`, {
+  const result = await send(request, `/${name}`, {
     ...options,
     // Browsers ask again each time; whoever wants more says so in the app or the proxy.
     cacheControl: false,
@@ -73,7 +73,7 @@ async function chooseEncoding(
   const [own, ...siblings] = await Promise.all(
     ['', ...ENCODINGS.map(({ suffix }) => suffix)].map((suffix) => modifiedAt(path + suffix)),
   );
-  const accepted = acceptedBy(String(request.headers['accept-encoding'] ?? ''));
+  const accepted = acceptedBy(request.headers['accept-encoding'] ?? '');
   const usable = ENCODINGS.filter((_, index) => (siblings[index] ?? -1) >= (own ?? 0));
   const best = usable.find(({ encoding }) => accepted(encoding)) ?? PLAIN;
   return { ...best, varies: usable.length > 0 };

@@ -13,14 +13,7 @@ import type { Upstream } from './types.ts';
  * connection failed goes back to connecting: the dead are the least loaded of all, and would
  * attract every request until somebody buried them.
  */
-export type Phase =
-  | 'connecting'
-  | 'warming'
-  | 'serving'
-  | 'spent'
-  | 'stuck'
-  | 'draining'
-  | 'gone';
+export type Phase = 'connecting' | 'warming' | 'serving' | 'spent' | 'stuck' | 'draining' | 'gone';
 
 export interface Member<J> {
   readonly id: UpstreamId;
