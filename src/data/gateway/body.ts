@@ -21,7 +21,7 @@ export interface GatewayBody extends VisitBody {
 
 export type Limits = Pick<GatewaySettings, 'bodyLimitBytes' | 'spoolAboveBytes'>;
 
-/** A body that comes slower than this, after its first {@link GRACE_MS}, is an attack (slowloris). */
+/** A body slower than this, after its first {@link GRACE_MS}, is an attack (slowloris). */
 export const PACE_BYTES_PER_S = 500;
 export const GRACE_MS = 20_000;
 
@@ -112,8 +112,8 @@ interface Meter {
 const PACE_CHECK_MS = 1000;
 
 /**
- * Counts what comes: too much, or too slowly, ends it. Only the time in which we wait for the client
- * counts; a worker that does not read is none of the client's fault.
+ * Counts what comes: too much, or too slowly, ends it. Only the time in which we wait for the
+ * client counts; a worker that does not read is none of the client's fault.
  */
 function openMeter(request: AnyRequest, limitBytes: number): Meter {
   let bytes = 0;

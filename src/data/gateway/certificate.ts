@@ -1,4 +1,4 @@
-/** The certificate: read at the start, and again when its files change. A bad one changes nothing. */
+/** The certificate: read at the start, and when its files change. A bad one changes nothing. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Http2SecureServer } from 'node:http2';

@@ -21,7 +21,7 @@ export interface Crew {
   readonly createUpstream: (order: WorkerOrder) => Upstream;
 }
 
-/** A process was started: connect until it answers. An order for a worker that we know is ignored. */
+/** A process was started: connect until it answers. What we know already is not added again. */
 export function addWorker(crew: Crew, order: WorkerOrder): void {
   const { worker: id, slot, concurrency, requestLimit, reserved } = order;
   if (crew.rotation.members.has(id)) return;
@@ -98,7 +98,7 @@ const drained = new WeakSet<Member<Job>>();
 /** A worker that boots is asked again after this long, then ever more rarely. */
 const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 250;
-/** The supervisor's boot timeout ends a warm-up that hangs; this only keeps it from being for ever. */
+/** The supervisor's boot timeout ends a warm-up that hangs; this is for one that forgot. */
 const WARM_UP_MS = 600_000;
 
 async function bringUp(crew: Crew, member: Member<Job>): Promise<void> {

@@ -3,7 +3,7 @@
 /** Name and value in turn, as Node has them in `rawHeaders`. */
 export type RawFields = readonly string[];
 
-/** Removed on both ways: they belong to one connection (RFC 9110, 7.6.1), as do their odd cousins. */
+/** Removed on both ways: they belong to one connection (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = new Set([
   'connection',
   'http2-settings',

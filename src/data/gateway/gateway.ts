@@ -1,4 +1,4 @@
-/** The gateway, wired: front → (files) → queue → workers, and what the supervisor says about them. */
+/** The gateway, wired: front → (files) → queue → workers, and what the supervisor says of them. */
 import { holdBody, streamBody, type GatewayBody } from './body.ts';
 import { followCertificate, readCertificate } from './certificate.ts';
 import {

@@ -41,18 +41,22 @@ export interface JobFacts {
 }
 
 export function createJob(facts: JobFacts): Job {
-  const { controller, tunnel, request, isAsk = false, only = null, ...rest } = facts;
+  const { request, response, target, visitor, body, lane, controller, tunnel } = facts;
   lastId += 1;
-  return {
-    ...rest,
-    ...(tunnel === undefined ? {} : { tunnel }),
-    request,
+  // Named one by one: spreading the facts took a twentieth of the time of a small request.
+  const job: Job = {
     id: lastId,
+    request,
+    response,
     method: request.method ?? 'GET',
+    target,
+    visitor,
+    body,
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),
-    isAsk,
-    only,
+    lane,
+    isAsk: facts.isAsk ?? false,
+    only: facts.only ?? null,
     ticket: null,
     member: null,
     startedAt: null,
@@ -60,6 +64,7 @@ export function createJob(facts: JobFacts): Job {
     tries: 0,
     isLongLived: false,
   };
+  return tunnel === undefined ? job : { ...job, tunnel };
 }
 
 /** Whether it may be sent a second time although a worker may have begun on it. */

@@ -1,4 +1,4 @@
-/** What the gateway tells the log about single requests: bounded, for a dead worker fails them all. */
+/** What the log hears of single requests: bounded, for a dead worker fails them all. */
 import { performance } from 'node:perf_hooks';
 import type { Job } from './job.ts';
 import type { FromGateway } from './messages.ts';

@@ -8,8 +8,8 @@ import type { UpstreamId } from './messages.ts';
 import type { Upstream } from './types.ts';
 
 /**
- * connecting → (warming →) serving → draining; `spent`: it got its last request; `stuck`: in a
- * request past its deadline, for good. A worker whose
+ * connecting → (warming →) serving → draining; `spent`: it got its last request; `stuck`: for
+ * good in a request past its deadline. A worker whose
  * connection failed goes back to connecting: the dead are the least loaded of all, and would
  * attract every request until somebody buried them.
  */

@@ -50,13 +50,13 @@ export interface Visit {
    * has to leave ('cut').
    */
   readonly signal: AbortSignal;
-  /** The client asks for another protocol on this connection; the response is not to be used then. */
+  /** The client asks for another protocol on this connection; `response` only refuses it. */
   readonly tunnel?: Tunnel;
-  /** To be called once if the answer turns out to be a stream of events: it has its own deadline. */
+  /** To be called once if the answer is a stream of events: it has its own deadline. */
   onLongLived?(): void;
 }
 
-/** A connection that becomes a WebSocket or the like: `head` are the first bytes behind the request. */
+/** A connection that becomes a WebSocket or the like; `head` is what came behind the request. */
 export interface Tunnel {
   readonly socket: Duplex;
   readonly head: Buffer;

@@ -9,7 +9,8 @@ import type { VisitorFacts } from './types.ts';
 export interface Trust {
   /** `unix` in the list trusts whoever may connect to a unix socket. */
   readonly unix: boolean;
-  readonly ranges: BlockList;
+  /** Null: no addresses at all, so none has to be parsed. */
+  readonly ranges: BlockList | null;
 }
 
 export interface Peer {
@@ -24,7 +25,10 @@ export interface Peer {
 export function createTrust(entries: readonly string[]): { trust: Trust; bad: string[] } {
   const ranges = new BlockList();
   const bad = entries.filter((entry) => entry !== 'unix' && !addRange(ranges, entry));
-  return { trust: { unix: entries.includes('unix'), ranges }, bad };
+  return {
+    trust: { unix: entries.includes('unix'), ranges: ranges.rules.length > 0 ? ranges : null },
+    bad,
+  };
 }
 
 /** Header names are those of Node: lower case, several of one name joined by commas. */
@@ -104,8 +108,9 @@ function believedChain(
 
 function isTrusted(address: string, trust: Trust): boolean {
   if (address === '') return trust.unix;
-  const family = isIP(address);
-  return family !== 0 && trust.ranges.check(address, family === 6 ? 'ipv6' : 'ipv4');
+  const { ranges } = trust;
+  const family = ranges === null ? 0 : isIP(address);
+  return family !== 0 && ranges!.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }
 
 function addRange(ranges: BlockList, entry: string): boolean {
