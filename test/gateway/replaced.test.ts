@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { spawnCofferdam } from '../support/cofferdam.ts';
+import { serve } from '../support/serve.ts';
 import { startClients } from '../support/clients.ts';
 import { APPS_FOLDER, ECHO_APP, killTree, waitUntil } from '../support/processes.ts';
 import { recycleTimes, RECYCLE_TEST_MS } from '../support/recycling.ts';
@@ -18,7 +18,7 @@ test('gateways are recycled without a loss', { timeout: RECYCLE_TEST_MS }, async
   const worker = spawn(process.execPath, [ECHO_APP], { env, stdio: 'ignore' });
   onTestFinished(() => killTree(worker.pid ?? 0));
   await waitUntil('the app listens', () => existsSync(socket));
-  const pool = await spawnCofferdam([`${APPS_FOLDER}gateway.mjs`, '--workers', '2'], {
+  const pool = await serve([`${APPS_FOLDER}gateway.mjs`, '--workers', '2'], {
     env: { UNIX_SOCKET: socket },
   });
   await pool.waitForTold('all_ready');
