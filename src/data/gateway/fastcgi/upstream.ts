@@ -93,12 +93,18 @@ export function serveOver(
   }
 
   async function talk(visit: Visit, request: Request): Promise<Outcome> {
+    if (visit.signal.aborted) return { type: 'aborted', detail: 'it came too late' };
     let used: Connection;
+    const giveUp = (): void => connection?.close('it took too long to be free');
+    visit.signal.addEventListener('abort', giveUp);
     try {
       used = await connectWorker();
     } catch (error) {
       connection = null;
-      return { type: 'unsent', detail: error instanceof Error ? error.message : String(error) };
+      const detail = error instanceof Error ? error.message : String(error);
+      return { type: visit.signal.aborted ? 'aborted' : 'unsent', detail };
+    } finally {
+      visit.signal.removeEventListener('abort', giveUp);
     }
     const { outcome, isFree } = await exchange(used, {
       visit,
