@@ -71,9 +71,9 @@ export function serveOver(
   }
   if (first !== null) idle(first);
 
-  async function connectWorker(): Promise<Connection> {
+  async function connectWorker(signal?: AbortSignal): Promise<Connection> {
     const made = connection ?? (await open());
-    if (isDestroyed) made.close('destroyed');
+    if (isDestroyed || signal?.aborted === true) made.close('nobody waits for it any more');
     connection = made;
     if (isInDoubt && made.isOpen && (await untilFree(made))) isInDoubt = false;
     if (!made.isOpen || isInDoubt) throw new Error('the worker closed the connection');
@@ -98,7 +98,7 @@ export function serveOver(
     const giveUp = (): void => connection?.close('it took too long to be free');
     visit.signal.addEventListener('abort', giveUp);
     try {
-      used = await connectWorker();
+      used = await connectWorker(visit.signal);
     } catch (error) {
       connection = null;
       const detail = error instanceof Error ? error.message : String(error);
