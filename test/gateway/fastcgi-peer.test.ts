@@ -1,5 +1,5 @@
 /** What php-cgi never says, said by a peer that we write byte by byte. */
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished, describe, expect, test } from 'vitest';
 import { RECORD } from '../../src/data/gateway/fastcgi/record.ts';
@@ -21,7 +21,7 @@ const end = (protocolStatus = 0): Buffer =>
 
 /** Answers each request with what `say` writes; one that keeps its connection. */
 async function servePeer(
-  say: (socket: Socket, nth: number) => void,
+  say: (socket: Socket, nth: number, asked: Buffer) => void,
   options: ServeOptions = {},
 ): Promise<PhpServer & { connections: () => number }> {
   const path = join(scratchFolder(), 'peer.sock');
@@ -37,7 +37,7 @@ async function servePeer(
       if (chunk[1] === RECORD.getValues) socket.write(record(RECORD.getValuesResult, '', 0, 0));
       if (chunk[1] !== RECORD.begin) return;
       requests += 1;
-      say(socket, requests);
+      say(socket, requests, chunk);
     });
   });
   await new Promise<void>((resolve) => peer.listen(path, resolve));
@@ -46,6 +46,15 @@ async function servePeer(
     peer.close();
   });
   return Object.assign(await serveUpstream(path, options), { connections: () => connections });
+}
+
+/** All bytes of the answer to one head, until the server closes. */
+async function raw(port: number, head: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(`${head}\r\n\r\n`);
+  let text = '';
+  for await (const chunk of socket) text += String(chunk);
+  return text;
 }
 
 test('bytes one at a time, without the terminators that php leaves out too', async () => {
@@ -101,8 +110,37 @@ test('a body that is longer than it said ends where it said', async () => {
     socket.write(out('Content-Length: 4\r\n\r\npage'));
     setTimeout(() => socket.write(Buffer.concat([out('HTTP/1.1 200 OK\r\n\r\n'), end()])), 20);
   });
+  const whole = await raw(server.port, 'GET /hello.php HTTP/1.1\r\nHost: x\r\nConnection: close');
+  expect(whole).toMatch(/\r\n\r\npage$/);
   expect((await get(server, '/hello.php')).body).toBe('page');
-  expect((await get(server, '/hello.php')).body).toBe('page');
+});
+
+test('only the last request ends the connection', async () => {
+  const flags: unknown[] = [];
+  const server = await servePeer(
+    (socket, _, asked) => {
+      flags.push(asked[10]);
+      socket.write(Buffer.concat([out(PAGE), end()]));
+    },
+    { last: () => flags.length === 2 },
+  );
+  for (let count = 0; count < 4; count += 1) await get(server, '/hello.php');
+  // FCGI_KEEP_CONN
+  expect(flags).toEqual([1, 1, 0, 1]);
+  expect(server.connections()).toBe(2);
+});
+
+test('httpoxy: HTTP_PROXY is never said, nor a name with an underscore', async () => {
+  let said = '';
+  const server = await servePeer((socket, _, asked) => {
+    said = asked.toString('latin1');
+    socket.write(Buffer.concat([out(PAGE), end()]));
+  });
+  await get(server, '/hello.php', {
+    headers: { Proxy: 'http://evil', X_Evil: 'x', 'X-Good': 'x' },
+  });
+  expect(said).toContain('HTTP_X_GOOD');
+  expect(said).not.toMatch(/HTTP_PROXY|EVIL|evil/);
 });
 
 describe('an end of the connection', () => {

@@ -266,6 +266,19 @@ test('a deadline ends the visit, not the script: the worker is asked before it g
   expect(existsSync(mark)).toBe(true);
 });
 
+test('nobody waits for a worker in doubt longer than for its answer', async () => {
+  const server = await serveUpstream((await startPhp()).socketPath);
+  const url = `http://127.0.0.1:${server.port}/steps.php?go=/none`;
+  // Its head is here, so the script has begun; it never ends.
+  const stuck = await fetch(url);
+  expect(server.expire()).toBe(1);
+  await expect(stuck.text()).rejects.toThrow();
+  const second = get(server, '/hello.php');
+  await waitUntil('the second is over', () => server.expire() === 0 && server.results.length > 1);
+  expect(server.results).toMatchObject([{ stage: 'aborted' }, { stage: 'aborted' }]);
+  expect((await second).status).toBe(502);
+});
+
 test('200 MiB to a slow reader: what waits for him is bounded', async () => {
   let response: Visit['response'] | undefined;
   const php = await startPhp();

@@ -75,6 +75,16 @@ test('a recycle: let go, TERM, and the parent has a fresh one', async () => {
   await waitUntil('the end of the old one', () => !isAlive(child.pid));
 });
 
+test('a child that is to end is not adopted again, however often it accepts', async () => {
+  const { adopt, condemned } = await startZygote(1);
+  const child = await adopt();
+  condemned.add(child.pid);
+  child.upstream.release();
+  await expect(adopt(100)).rejects.toThrow('no child was free in time');
+  condemned.clear();
+  expect((await adopt()).pid).toBe(child.pid);
+});
+
 test('a lost connection is a lost worker: it is never opened again', async () => {
   const { adopt, lost } = await startZygote(1);
   const child = await adopt();

@@ -71,9 +71,9 @@ export function serveOver(
   }
   if (first !== null) idle(first);
 
-  async function connectWorker(): Promise<Connection> {
+  async function connectWorker(signal?: AbortSignal): Promise<Connection> {
     const made = connection ?? (await open());
-    if (isDestroyed) made.close('destroyed');
+    if (isDestroyed || signal?.aborted === true) made.close('nobody waits for it any more');
     connection = made;
     if (isInDoubt && made.isOpen && (await untilFree(made))) isInDoubt = false;
     if (!made.isOpen || isInDoubt) throw new Error('the worker closed the connection');
@@ -93,12 +93,18 @@ export function serveOver(
   }
 
   async function talk(visit: Visit, request: Request): Promise<Outcome> {
+    if (visit.signal.aborted) return { type: 'aborted', detail: 'it came too late' };
     let used: Connection;
+    const giveUp = (): void => connection?.close('it took too long to be free');
+    visit.signal.addEventListener('abort', giveUp);
     try {
-      used = await connectWorker();
+      used = await connectWorker(visit.signal);
     } catch (error) {
       connection = null;
-      return { type: 'unsent', detail: error instanceof Error ? error.message : String(error) };
+      const detail = error instanceof Error ? error.message : String(error);
+      return { type: visit.signal.aborted ? 'aborted' : 'unsent', detail };
+    } finally {
+      visit.signal.removeEventListener('abort', giveUp);
     }
     const { outcome, isFree } = await exchange(used, {
       visit,

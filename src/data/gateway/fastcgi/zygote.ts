@@ -3,6 +3,7 @@
  * them a worker of its own is a connection that is opened once, never shared and never opened
  * again: when it is lost, so is the worker.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Upstream } from '../types.ts';
 import { openConnection, type Connection } from './connection.ts';
 import { encodeHead } from './record.ts';
@@ -32,8 +33,9 @@ export async function adoptChild(options: ZygoteOptions): Promise<ZygoteChild> {
   const deadline = performance.now() + options.timeoutMs;
   let [pid, connection] = await connectChild(options, deadline);
   while (options.isCondemned(pid)) {
-    // Without a connection it ends at once.
+    // Without a connection it ends at once; asked again too soon, it would be accepting still.
     connection.close('it is about to end');
+    await sleep(RETRY_MS);
     [pid, connection] = await connectChild(options, deadline);
   }
   void connection.closed.then(() => options.onLost(pid));
@@ -44,6 +46,9 @@ export async function adoptChild(options: ZygoteOptions): Promise<ZygoteChild> {
 
 /** A pid has few digits; a page of warnings shall not be taken for one. */
 const ANSWER_MAX_BYTES = 4 * 1024;
+
+/** php-cgi needs 6 ms from TERM to its end. */
+const RETRY_MS = 10;
 
 async function connectChild(
   options: ZygoteOptions,
