@@ -22,7 +22,7 @@ export interface LaneOptions {
   /** Go on although the app answers with errors. */
   readonly anyStatus: boolean;
   /** Speak HTTP/1.1 to a TLS server that could do HTTP/2. */
-  readonly http1: boolean;
+  readonly http1?: boolean;
 }
 
 export interface Lane {
@@ -154,7 +154,7 @@ interface State {
 }
 
 function protocolOf(target: Target, { http1 }: LaneOptions): Protocol {
-  return http1 && target.url.startsWith('https:') ? 'http1' : target.protocol;
+  return http1 === true && target.url.startsWith('https:') ? 'http1' : target.protocol;
 }
 
 function batchOf(options: LaneOptions, state: State): number {
