@@ -6,6 +6,7 @@ import { basename, extname, resolve } from 'node:path';
 import { CofferdamError } from '../errors.ts';
 import { explainEnd, judgeEarly } from './early-end.ts';
 import type { EarlyEnd } from './early-end.ts';
+import { WARM_UP_SHARE } from './experiment.ts';
 import type { ExperimentOptions, Progress } from './experiment.ts';
 import { openLane } from './lane.ts';
 import type { Lane } from './lane.ts';
@@ -80,7 +81,12 @@ export async function runArms(
     }
     const left = (): number => options.durationMs - (performance.now() - startedAt);
     const tell = (phase: string): void => options.onProgress(progressOf(phase, lanes, left()));
-    await warmUpAll(lanes, tell, () => left() > options.durationMs * (1 - WARM_UP_SHARE));
+    const most = (options.maxRequests ?? Infinity) * WARM_UP_SHARE;
+    await warmUpAll(lanes, tell, () => {
+      if (options.signal.aborted || lanes.every(({ lane }) => lane.answered() >= most))
+        return false;
+      return left() > options.durationMs * (1 - WARM_UP_SHARE);
+    });
     // The slowest arm sets the pace: only equal loads can be compared.
     const rate = Math.min(...lanes.map(({ lane }) => lane.ratePerSecond()));
     for (const { lane } of lanes) lane.setRate(rate);
@@ -92,8 +98,6 @@ export async function runArms(
 }
 
 // --- internal ---
-
-const WARM_UP_SHARE = 0.25;
 
 /** Arms are compared by their numbers: a second look is enough, even where nothing leaks. */
 const ARM_LOOK = LOOK_SIZES[1];

@@ -60,6 +60,12 @@ export interface Outcome {
 /** One sample in 32 KiB: fourteen for half a megabyte that leaked, and no cost above the noise. */
 export const PROFILE_INTERVAL_BYTES = 32 * 1024;
 
+/**
+ * Warm-up gets at most this share of the time, or of the requests: a curve that never settles is
+ * what we look for.
+ */
+export const WARM_UP_SHARE = 0.25;
+
 export async function runExperiment(options: ExperimentOptions): Promise<Outcome> {
   const startedAt = performance.now();
   const target = await startTarget(options.target);
@@ -114,7 +120,7 @@ interface Ran {
 async function runPhases(lane: Lane, plan: Plan, options: ExperimentOptions): Promise<Ran> {
   let profile: ProfileNode | null = null;
   try {
-    await warmUp(lane, plan);
+    await warmUp(lane, plan, options);
     profile = await startProfile(lane.target);
     await load(lane, plan, options);
     if (isNearDeath(lane.samples)) return { profile, broken: true, end: null };
@@ -157,9 +163,6 @@ const SWOLLEN_EXTERNAL_BYTES = 256 * 2 ** 20;
 /** Below the rate at which the search takes its small steps. */
 const SEARCH_RATE = 30;
 
-/** Warm-up gets at most this share of the time: a curve that never settles is what we look for. */
-const WARM_UP_SHARE = 0.25;
-
 /** Checkpoints of the rest phase and of the identical URLs. */
 const REST_SAMPLES = 10;
 const IDENTICAL_SAMPLES = 12;
@@ -190,12 +193,13 @@ function openPlan(lane: Lane, options: ExperimentOptions, startedAt: number): Pl
   };
 }
 
-async function warmUp(lane: Lane, plan: Plan): Promise<void> {
+async function warmUp(lane: Lane, plan: Plan, options: ExperimentOptions): Promise<void> {
   const end = plan.left() * (1 - WARM_UP_SHARE);
+  const most = (options.maxRequests ?? Infinity) * WARM_UP_SHARE;
   do {
     plan.tell('warm-up');
     if ((await lane.warmUp()) || isNearDeath(lane.samples)) return;
-  } while (!plan.over() && plan.left() > end);
+  } while (!plan.over() && plan.left() > end && lane.answered() < most);
 }
 
 async function startProfile(target: Target): Promise<ProfileNode | null> {

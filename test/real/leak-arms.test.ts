@@ -8,8 +8,10 @@ import { scratchFolder, writeApp } from '../support/scratch.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Ends by its requests: a slow machine needs longer, and has as many checkpoints. */
-const LOAD = ['--requests', '500', '--batch', '20', '--rate', '300'];
-const QUICK = [...LOAD, '--duration', '50s', '--rest', 'off'];
+const QUICK = ['--duration', '50s', '--rate', '400', '--rest', 'off'];
+const FEW = ['--requests', '500', '--batch', '20', ...QUICK];
+/** The leak has to stand out from the code that HTTP/2 still compiles. */
+const MANY = ['--requests', '1600', '--batch', '50', ...QUICK];
 const RUN_MS = 60_000;
 
 interface Ran {
@@ -33,7 +35,7 @@ test(
   'switch HTTP/2 off and it stops: the example leaks with HTTP/2 only',
   async () => {
     const app = join(ROOT, 'examples/leak-http2/server.mjs');
-    const ran = await leak(app, '--arm', 'http1=HTTP2=off', '--json', ...QUICK);
+    const ran = await leak(app, '--arm', 'http1=HTTP2=off', '--json', ...MANY);
     const [http2, http1] = JSON.parse(ran.stdout).arms;
     expect(http2).toMatchObject({ name: 'app', verdict: { kind: 'leak', signal: 'heap' } });
     expect(http1.name).toBe('http1');
@@ -58,7 +60,7 @@ test(
       'before.cjs',
     );
     const arms = ['--baseline', before, '--arm', `other=${node} --max-semi-space-size=1`];
-    const ran = await leak(app, ...arms, ...QUICK);
+    const ran = await leak(app, ...arms, ...FEW);
     const version = process.version;
     expect(ran.stdout).toMatch(/^app: leak of JavaScript heap \(.* per request/m);
     expect(ran.stdout).not.toMatch(/^baseline: leak/m);
