@@ -7,6 +7,7 @@
 import { classOf, placeOf, printPath, stepsTo, variableOf } from './heap-path.ts';
 import type { Place, Step } from './heap-path.ts';
 import { explain } from './heap-explain.ts';
+import type { Shape } from './heap-explain.ts';
 import type { HeapGraph } from './heap-snapshot.ts';
 import { findFrontier, tallyHolders } from './heap-holders.ts';
 import type { Frontier, Holder, PerInterval } from './heap-holders.ts';
@@ -47,7 +48,9 @@ export interface Suspect {
     readonly perRequest: number | null;
     readonly count: number;
   })[];
-  /** What kind of leak the shape tells: listeners, timers, promises; null if it is plain data. */
+  /** What piles up: listeners, timers, promises; null if it is plain data. */
+  readonly shape: Shape | null;
+  /** The shape in a sentence. */
   readonly explanation: string | null;
 }
 
@@ -69,9 +72,9 @@ export function findSuspects(graph: HeapGraph, generations: Generations): Suspec
     .filter(({ score }, _, [best]) => score >= (best?.score ?? 0) * CROWD_SHARE);
   const scene = { graph, walk, generations };
   const members = groupMembers(scene, frontier, holders, new Set(ranked.map((r) => r.holder)));
-  return ranked.map(({ holder, score }) =>
-    describe(scene, holder, score, members.get(holder) ?? new Map()),
-  );
+  return ranked
+    .map(({ holder, score }) => describe(scene, holder, score, members.get(holder) ?? NOBODY))
+    .filter(({ kin }) => kin.some(({ className }) => !ENGINE_KINDS.has(className)));
 }
 
 // --- internal ---
@@ -95,35 +98,58 @@ interface Members {
   readonly bytes: PerInterval;
 }
 
+/** What hangs from one holder. */
+interface Group {
+  readonly byKind: Map<string, Members>;
+  /** Whether some of it carries the store of an AsyncLocalStorage (before Node 24: in a field). */
+  hasStores: boolean;
+}
+
+const NOBODY: Group = { byKind: new Map(), hasStores: false };
+
+const STORE_FIELD = '<symbol kResourceStore>';
+const STORE_CLASS = 'AsyncContextFrame';
+
+/** V8's own: shapes, code, cells. They come with what the app makes, and alone are its warm-up. */
+const ENGINE_KINDS = new Set(['(hidden)', '(object shape)', '(code)']);
+
 /** New objects of the chosen holders by what they are, and by where they are written. */
 function groupMembers(
   { graph, walk }: Scene,
   frontier: Frontier,
   holders: ReadonlyMap<number, Holder>,
   chosen: ReadonlySet<Holder>,
-): Map<Holder, Map<string, Members>> {
-  const groups = new Map<Holder, Map<string, Members>>();
+): Map<Holder, Group> {
+  const groups = new Map<Holder, Group>();
   for (let at = 1; at < walk.reached; at++) {
     const node = walk.order[at] as number;
     const holder = holders.get(frontier.top[node] as number);
     const age = frontier.age(node);
     if (holder === undefined || age === 0 || !chosen.has(holder)) continue;
-    const group = groups.get(holder) ?? new Map<string, Members>();
+    const group = groups.get(holder) ?? { byKind: new Map(), hasStores: false };
     groups.set(holder, group);
+    group.hasStores ||= isStore(graph, walk.parentEdge[node] as number);
     const className = classOf(graph, node);
     const place = graph.locations.get(node);
     const key = `${className} ${place?.scriptId ?? ''}:${place?.line ?? ''}:${place?.column ?? ''}`;
-    const members = group.get(key) ?? {
+    const members = group.byKind.get(key) ?? {
       className,
       sample: node,
       count: [0, 0, 0] as PerInterval,
       bytes: [0, 0, 0] as PerInterval,
     };
-    group.set(key, members);
+    group.byKind.set(key, members);
     members.count[age] += 1;
     members.bytes[age] += graph.nodeSize[node] as number;
   }
   return groups;
+}
+
+function isStore(graph: HeapGraph, edge: number): boolean {
+  const name = graph.edgeName[edge] as number;
+  if (graph.edgeTypes[graph.edgeType[edge] as number] !== 'property') return false;
+  // To read each key of a dictionary from the file would take longer than the walk.
+  return graph.textLength(name) === STORE_FIELD.length && graph.text(name) === STORE_FIELD;
 }
 
 /** The largest kinds tell the story. */
@@ -134,9 +160,9 @@ function describe(
   { graph, walk, generations }: Scene,
   holder: Holder,
   score: number,
-  groups: ReadonlyMap<string, Members>,
+  group: Group,
 ): Suspect {
-  const steady = [...groups.values()].filter(({ bytes, count }) =>
+  const steady = [...group.byKind.values()].filter(({ bytes, count }) =>
     generations.secondId === null ? count[2] > 0 : scoreOf(bytes, generations) > 0,
   );
   steady.sort((a, b) => weightOf(b) - weightOf(a));
@@ -158,7 +184,13 @@ function describe(
     )
     .slice(0, PLACES_LIMIT);
   const holderClass = classOf(graph, holder.node);
-  const inner = stepsTo(graph, walk, holder.sample);
+  const classNames = steady.map(({ className }) => className);
+  const explained = explain({
+    steps: stepsTo(graph, walk, holder.sample),
+    holderClass,
+    classNames,
+    hasStores: group.hasStores || classNames.includes(STORE_CLASS),
+  });
   return {
     name: variable?.edge ?? holderClass,
     holderClass,
@@ -168,12 +200,14 @@ function describe(
     bytesPerRequest: both === null ? null : score / both,
     kin,
     places,
-    explanation: explain(inner, [holderClass, ...kin.map(({ className }) => className)]),
+    shape: explained?.shape ?? null,
+    explanation: explained?.sentence ?? null,
   };
 }
 
 /** Strings and arrays are what things are made of; objects and functions are the things. */
 function weightOf({ className, bytes, count }: Members): number {
+  if (ENGINE_KINDS.has(className)) return 0;
   const size = bytes[1] + bytes[2];
   return className.startsWith('(') ? size : size * 4 + count[1] + count[2];
 }

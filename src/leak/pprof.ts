@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { Profile, StringTable } from 'pprof-format';
+import { plainPath } from './app-frames.ts';
 import type { ProfileNode } from './probe-messages.ts';
 
 /** Live bytes by stack; `intervalBytes` is the mean distance of two samples. */
@@ -27,7 +28,7 @@ export function buildProfile(head: ProfileNode, intervalBytes: number): Profile 
     const known = functions.get(key) ?? {
       id: functions.size + 1,
       name: strings.dedup(functionName || '(anonymous)'),
-      filename: strings.dedup(url.replace(/^file:\/\//, '')),
+      filename: strings.dedup(plainPath(url)),
     };
     functions.set(key, known);
     const id = locations.length + 1;
