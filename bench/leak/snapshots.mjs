@@ -18,7 +18,7 @@ import { spread, table, writeSection } from '../report.mjs';
 const HERE = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 
 /** A reader that needs longer is said not to finish. */
-const LIMIT_MS = 30 * 60_000;
+const LIMIT_MS = 10 * 60_000;
 
 /** Said at the end by the process itself: the kernel counts children only when they are gone. */
 const TELL = `data:text/javascript,process.on('exit',()=>{const u=process.resourceUsage();
@@ -130,12 +130,22 @@ function measure(node, args) {
   const wall = (performance.now() - started) / 1000;
   const used = /USED (\{.*\})/.exec(stderr)?.[1];
   if (used === undefined) {
-    const why = signal ?? stderr.trim().split('\n').at(-1);
-    return { wall, cpu: null, peak: null, found: `did not finish: ${why}` };
+    const why =
+      signal === 'SIGKILL'
+        ? `not done after ${LIMIT_MS / 60_000} min`
+        : stderr.trim().split('\n').at(-1);
+    return { wall, cpu: null, peak: null, found: why };
   }
   const lines = stdout.trim().split('\n');
   const found = lines.find((line) => line.includes('1. ')) ?? lines.at(-1);
-  return { wall, ...JSON.parse(used), found: found.trim().slice(0, 90) };
+  return {
+    wall,
+    ...JSON.parse(used),
+    found: found
+      .replace('1. ', '')
+      .replace(/, reached from.*/, '')
+      .trim(),
+  };
 }
 
 function circumstances() {

@@ -1,11 +1,19 @@
 /** Two or three snapshots of one process in, suspects out; places mapped to the sources. */
+import { findChanges } from './code-lines.ts';
+import type { CodeLine } from './code-lines.ts';
 import { CofferdamError } from '../errors.ts';
 import { findSuspects } from './heap-diff.ts';
-import type { Generations, Suspect } from './heap-diff.ts';
+import type { Generations, HeldThings } from './heap-diff.ts';
 import type { Place } from './heap-path.ts';
 import { readHeapSnapshot, readHighestId } from './heap-snapshot.ts';
 import type { ReadOptions } from './heap-snapshot.ts';
 import { mapToSource } from './source-map.ts';
+
+/** Places are those of the sources, where there are maps. */
+export interface Suspect extends HeldThings {
+  /** Lines that put something into the variable, by their look. */
+  readonly changedAt: readonly CodeLine[];
+}
 
 export interface CompareOptions extends ReadOptions {
   readonly requests: Generations['requests'];
@@ -51,14 +59,16 @@ function checkOrder(first: number, middle: number | null, last: number, path: st
   });
 }
 
-async function mapPlaces(suspect: Suspect): Promise<Suspect> {
+async function mapPlaces(found: HeldThings): Promise<Suspect> {
   const map = async <T extends Place>(place: T): Promise<T> => ({
     ...place,
     ...(await mapToSource(place.file, place.line, place.column)),
   });
+  const scope = found.reachedFrom;
   return {
-    ...suspect,
-    reachedFrom: suspect.reachedFrom === null ? null : await map(suspect.reachedFrom),
-    places: await Promise.all(suspect.places.map(map)),
+    ...found,
+    reachedFrom: scope === null ? null : await map(scope),
+    changedAt: scope === null ? [] : await findChanges(scope.file, found.name),
+    places: await Promise.all(found.places.map(map)),
   };
 }

@@ -31,7 +31,8 @@ export interface Kin {
   readonly perRequest: number | null;
 }
 
-export interface Suspect {
+/** Whatever is new below one variable, field or object. */
+export interface HeldThings {
   /** The variable or field: `sessions`; or the class of what holds, if nothing has a name. */
   readonly name: string;
   readonly holderClass: string;
@@ -60,7 +61,7 @@ export const SUSPECTS_LIMIT = 8;
 /** Next to one that holds a kilobyte per request, one that holds ten bytes is nobody's suspect. */
 const CROWD_SHARE = 0.01;
 
-export function findSuspects(graph: HeapGraph, generations: Generations): Suspect[] {
+export function findSuspects(graph: HeapGraph, generations: Generations): HeldThings[] {
   const walk = walkHeap(graph);
   const frontier = findFrontier(graph, walk, generations);
   const holders = tallyHolders(graph, walk, frontier);
@@ -161,7 +162,7 @@ function describe(
   holder: Holder,
   score: number,
   group: Group,
-): Suspect {
+): HeldThings {
   const steady = [...group.byKind.values()].filter(({ bytes, count }) =>
     generations.secondId === null ? count[2] > 0 : scoreOf(bytes, generations) > 0,
   );

@@ -16,6 +16,14 @@ export type Shape =
   | 'slices'
   | 'buffers';
 
+/** What a call makes, so that the call can be caught in the act. */
+export const MADE_SHAPES: ReadonlySet<Shape> = new Set<Shape>([
+  'timers',
+  'listeners',
+  'message ports',
+  'sockets',
+]);
+
 export interface Evidence {
   /** From a root to one of the new objects. */
   readonly steps: readonly Step[];

@@ -6,7 +6,7 @@ import { drawCurve } from './curve.ts';
 import { escapeHtml } from './html.ts';
 import { formatHolder, wordForClass } from './report.ts';
 import type { Report } from './report.ts';
-import type { Suspect } from './heap-diff.ts';
+import type { Suspect } from './heap-compare.ts';
 import { SIGNAL_WORDS } from './series.ts';
 import { formatAmount, formatNumber, formatSpan } from './words.ts';
 

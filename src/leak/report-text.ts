@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import { formatHolder } from './report.ts';
 import type { Report } from './report.ts';
-import type { Suspect } from './heap-diff.ts';
+import type { Suspect } from './heap-compare.ts';
 import { formatAmount, formatNumber, formatSpan } from './words.ts';
 
 export type Style = (style: 'bold' | 'dim' | 'red' | 'green' | 'yellow', text: string) => string;
