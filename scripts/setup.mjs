@@ -17,6 +17,7 @@ const TOOLS = {
   h2load: 'nghttp2-client',
   promtool: 'prometheus',
   chromium: 'chromium',
+  go: 'golang-go',
 };
 
 /** Installs the npm packages of a folder of ours unless they are there and newer than the lock. */

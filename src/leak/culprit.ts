@@ -30,6 +30,8 @@ export interface Culprit {
 
 export interface CulpritOptions {
   readonly snapshotFolder: string | null;
+  /** Bytes that snapshots may take; what the machine and the control group have left. */
+  readonly freeBytes?: number;
 }
 
 export async function findCulprit(
@@ -111,7 +113,7 @@ async function takeSnapshots(
 ): Promise<readonly Suspect[]> {
   const heapBytes = lane.samples.at(-1)?.heapUsedBytes ?? 0;
   const needBytes = SNAPSHOT_FACTOR * heapBytes + SNAPSHOT_BASE_BYTES;
-  const freeBytes = Math.min(freemem(), constrainedBytes());
+  const freeBytes = options.freeBytes ?? Math.min(freemem(), constrainedBytes());
   if (needBytes > freeBytes) {
     notes.push(
       `no heap snapshots: they may need ${formatAmount(needBytes, 'bytes')}, and ` +

@@ -4,8 +4,8 @@
  * Each new object is charged to the nearest old object on its path. What grew in both intervals
  * counts; warm-up and requests in flight grow in one and drop out. No dominators, one walk.
  */
-import { classOf, placeOf, printPath, stepsTo, variableOf } from './heap-path.ts';
-import type { Place, Step } from './heap-path.ts';
+import { classOf, placeOf, printPath, scopeOf, stepsTo, variableOf } from './heap-path.ts';
+import type { Place } from './heap-path.ts';
 import { explain } from './heap-explain.ts';
 import type { Shape } from './heap-explain.ts';
 import type { HeapGraph } from './heap-snapshot.ts';
@@ -196,7 +196,7 @@ function describe(
     name: variable?.edge ?? holderClass,
     holderClass,
     path: printPath(steps),
-    reachedFrom: scopeOf(graph, steps),
+    reachedFrom: scopeOf(graph, walk, steps),
     bytes: score,
     bytesPerRequest: both === null ? null : score / both,
     kin,
@@ -211,17 +211,4 @@ function weightOf({ className, bytes, count }: Members): number {
   if (ENGINE_KINDS.has(className)) return 0;
   const size = bytes[1] + bytes[2];
   return className.startsWith('(') ? size : size * 4 + count[1] + count[2];
-}
-
-/** The innermost function on the path that is written in a file of the app. */
-function scopeOf(graph: HeapGraph, steps: readonly Step[]): Place | null {
-  let fallback: Place | null = null;
-  for (const step of steps.toReversed()) {
-    if (!step.className.startsWith('function ')) continue;
-    const place = placeOf(graph, step.node);
-    if (place === null) continue;
-    if (!place.file.includes('/node_modules/')) return place;
-    fallback ??= place;
-  }
-  return fallback;
 }

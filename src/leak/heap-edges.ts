@@ -5,6 +5,9 @@ import type { HeapGraph } from './heap-snapshot.ts';
 export const SHARED = ['shared'];
 export const SCRIPT = ['script', 'script_or_debug_info'];
 
+/** From a function to the variables around it. */
+export const SCOPE = ['context'];
+
 /** Name of the variable, field or internal slot; `[12]` for an element. */
 export function edgeText(graph: HeapGraph, edge: number): string {
   const type = graph.edgeTypes[graph.edgeType[edge] ?? 0];

@@ -1,6 +1,6 @@
 /** Names nodes of a heap graph as their programmer would: variables, fields, functions, files. */
-import { isInternalScript, plainPath } from './app-frames.ts';
-import { SCRIPT, SHARED, childBy, edgeText } from './heap-edges.ts';
+import { isAppScript, isInternalScript, plainPath } from './app-frames.ts';
+import { SCOPE, SCRIPT, SHARED, childBy, edgeText } from './heap-edges.ts';
 import { ROOT_NODE } from './heap-snapshot.ts';
 import type { HeapGraph } from './heap-snapshot.ts';
 import { NO_EDGE } from './heap-walk.ts';
@@ -32,8 +32,11 @@ export function stepsTo(graph: HeapGraph, walk: HeapWalk, node: number): Step[] 
   while (at !== ROOT_NODE && steps.length < STEPS_LIMIT) {
     const edge = walk.parentEdge[at] ?? NO_EDGE;
     if (edge === NO_EDGE) break;
+    const className = classOf(graph, at);
+    const name = walk.exported.get(at);
     const edgeType = graph.edgeTypes[graph.edgeType[edge] ?? 0] ?? '';
-    steps.push({ node: at, edgeType, edge: edgeText(graph, edge), className: classOf(graph, at) });
+    const step = { node: at, edgeType, edge: edgeText(graph, edge), className };
+    steps.push(name === undefined ? step : { ...step, edgeType: 'context', edge: name });
     at = walk.parentNode[at] ?? ROOT_NODE;
   }
   return steps.toReversed();
@@ -76,6 +79,8 @@ export function printPath(steps: readonly Step[]): string[] {
   for (const step of steps) {
     const word = wordOf(step);
     if (word === null) continue;
+    // A variable whose value is the function of that name.
+    if (word === `${words.at(-1)}()`) words.pop();
     if (word === words.at(-1)?.replace(/ ×\d+$/, '')) {
       repeated += 1;
       words[words.length - 1] = `${word} ×${repeated}`;
@@ -94,7 +99,36 @@ export function variableOf(steps: readonly Step[]): Step | null {
   return steps.findLast((step) => isNamed(step)) ?? null;
 }
 
+/**
+ * The innermost function on the path that is written in a file of the app; when none is on it (a
+ * waiting async function holds its variables itself), one that sees the last variable.
+ */
+export function scopeOf(graph: HeapGraph, walk: HeapWalk, steps: readonly Step[]): Place | null {
+  let fallback: Place | null = null;
+  for (const step of steps.toReversed()) {
+    if (!step.className.startsWith('function ')) continue;
+    const place = placeOf(graph, step.node);
+    if (place === null) continue;
+    if (isAppScript(place.file)) return place;
+    fallback ??= place;
+  }
+  const variable = variableOf(steps);
+  const isScoped = fallback === null && variable?.edgeType === 'context';
+  return isScoped ? closureIn(graph, walk.parentNode[variable.node] ?? ROOT_NODE) : fallback;
+}
+
 // --- internal ---
+
+/** Any function of the app that was made in this scope. */
+function closureIn(graph: HeapGraph, scope: number): Place | null {
+  const closure = graph.nodeTypes.indexOf('closure');
+  for (let node = 0; node < graph.nodeCount; node++) {
+    if (graph.nodeType[node] !== closure || childBy(graph, node, SCOPE) !== scope) continue;
+    const place = placeOf(graph, node);
+    if (place !== null) return place;
+  }
+  return null;
+}
 
 const PRINTED_STEPS = 9;
 
@@ -110,6 +144,8 @@ const NATIVE_FRAME = /^Node \/ (Environment|BaseObjectList|\w*Realm)$/;
 function wordOf(step: Step): string | null {
   // Every emitter has one: `bus › change` says it.
   if (step.edge === '_events') return null;
+  // From the cell of an exported variable, which has just been named, to its value.
+  if (step.edgeType === 'internal' && step.edge === 'value') return null;
   const isSymbol = step.edge.startsWith('<symbol ');
   if (isNamed(step) && !isSymbol) return step.edge;
   if (step.className.startsWith('function ')) return `${step.className.slice(9)}()`;

@@ -5,6 +5,7 @@
  * The order is the whole art. A new object is charged to the nearest old one on its path, so a path
  * through feedback cells, maps or a WeakMap's table would name nobody.
  */
+import { moduleLinks, readExports } from './heap-modules.ts';
 import { isInternalScript } from './app-frames.ts';
 import { ROOT_NODE } from './heap-snapshot.ts';
 import type { HeapGraph } from './heap-snapshot.ts';
@@ -17,6 +18,8 @@ export interface HeapWalk {
   /** All reached nodes, each after its parent. */
   readonly order: Uint32Array;
   readonly reached: number;
+  /** Names of the variables that ES modules export, by the cell that holds each. */
+  readonly exported: ReadonlyMap<number, string>;
 }
 
 export const NO_EDGE = 0xffffffff;
@@ -45,7 +48,7 @@ export function walkHeap(graph: HeapGraph): HeapWalk {
       }
     }
   }
-  return { parentEdge, parentNode, order, reached };
+  return { parentEdge, parentNode, order, reached, exported: readExports(graph) };
 }
 
 // --- internal ---
@@ -97,6 +100,7 @@ function edgeLevels(graph: HeapGraph): (node: number, edge: number, to: number) 
   const engineNode = graph.nodeTypes.map((type) => ENGINE_TYPES.has(type));
   const table = internalNames(graph);
   const isInternal = internalClosures(graph);
+  const isLink = moduleLinks(graph);
   return (node, edge, to) => {
     const type = edgeType[edge];
     if (type === weak) return LEVEL.never;
@@ -116,7 +120,9 @@ function edgeLevels(graph: HeapGraph): (node: number, edge: number, to: number) 
       // The table holds its values only as long as their keys live: the key is the true holder.
       if (known !== PLAIN_NAME && known === nodeId[node]) return LEVEL.last;
     }
-    if (type === hidden || engineNode[nodeType[to] as number] === true) return LEVEL.engine;
+    if (type === hidden || engineNode[nodeType[to] as number] === true) {
+      return isLink(node, to) ? LEVEL.user : LEVEL.engine;
+    }
     return LEVEL.user;
   };
 }

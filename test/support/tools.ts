@@ -9,6 +9,7 @@ const PACKAGES = {
   nginx: 'nginx',
   promtool: 'prometheus',
   chromium: 'chromium',
+  go: 'golang-go',
 } as const;
 
 export type Tool = keyof typeof PACKAGES;
