@@ -166,7 +166,7 @@ function describe(
   const steady = [...group.byKind.values()].filter(({ bytes, count }) =>
     generations.secondId === null ? count[2] > 0 : scoreOf(bytes, generations) > 0,
   );
-  steady.sort((a, b) => weightOf(b) - weightOf(a));
+  steady.sort(byTelling);
   const requests = generations.requests;
   const both = requests === null ? null : requests[0] + requests[1];
   const each = (count: PerInterval) => (both === null ? null : (count[1] + count[2]) / both);
@@ -207,8 +207,10 @@ function describe(
 }
 
 /** Strings and arrays are what things are made of; objects and functions are the things. */
-function weightOf({ className, bytes, count }: Members): number {
-  if (ENGINE_KINDS.has(className)) return 0;
-  const size = bytes[1] + bytes[2];
-  return className.startsWith('(') ? size : size * 4 + count[1] + count[2];
+function byTelling(a: Members, b: Members): number {
+  const tier = ({ className }: Members): number =>
+    ENGINE_KINDS.has(className) ? 2 : /^(\(|system \/)/.test(className) ? 1 : 0;
+  const weight = ({ bytes, count }: Members): number =>
+    (bytes[1] + bytes[2]) * 4 + count[1] + count[2];
+  return tier(a) - tier(b) || weight(b) - weight(a);
 }

@@ -112,5 +112,5 @@ function explainListeners(steps: readonly Step[]): string | null {
       : isNamed(emitter)
         ? `\`${emitter.edge}\` (${emitter.className})`
         : `\`${emitter.className}\``;
-  return `listeners of "${event}" on ${owner}: added again and again, never removed`;
+  return `listeners of "${event}" on ${owner}, never removed`;
 }

@@ -103,7 +103,7 @@ export function formatHolder(suspect: Suspect): string {
 /** `remember (store.js:5)`. */
 export function formatPlace(place: Pick<Place, 'name' | 'file' | 'line'>): string {
   const at = `${basename(place.file)}:${place.line}`;
-  return place.name === '(anonymous)' ? at : `${place.name} (${at})`;
+  return place.name.includes('anonymous') ? at : `${place.name} (${at})`;
 }
 
 /** `system / Context` is V8's word for the variables of a function. */
@@ -235,11 +235,13 @@ function ruleOut(verdict: Verdict): string[] {
   return verdict.findings.flatMap(({ signal, state, visible, looks }) => {
     if (signal === verdict.signal && verdict.kind === 'leak') return [];
     const unit = unitOf(signal);
-    const slope = looks.at(-1)?.line;
+    const line = looks.at(-1)?.line;
+    const show = (value: number): string => formatAmount(value, unit);
     const number =
-      slope === undefined ? '' : ` (${formatRate({ ...slope, per: 'request' }, signal)})`;
-    const limit =
-      visible === null ? '' : `; ${formatAmount(visible, unit)} per request would have been seen`;
+      line === undefined
+        ? ''
+        : ` (${show(line.slope)} per request [${show(line.low)}, ${show(line.high)}])`;
+    const limit = visible === null ? '' : `; ${show(visible)} per request would have been seen`;
     return [`${SIGNAL_WORDS[signal]}: ${STATE_WORDS[state]}${number}${limit}`];
   });
 }
