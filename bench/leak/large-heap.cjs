@@ -22,6 +22,9 @@ class Session {
     this.user = `user ${n}`;
     this.visits = [n];
   }
+  age() {
+    return this.visits.length;
+  }
 }
 
 /** The healthy bulk: objects, strings, arrays, doubles and a Map, as a store in memory has them. */

@@ -1,4 +1,4 @@
-/** Who made it: drives requests while the probe records, and keeps what each of them left behind. */
+/** Who made it: drives requests while the probe records what each of them leaves behind. */
 import type { Lane } from './lane.ts';
 import { isAppScript, plainPath } from './app-frames.ts';
 import { mapToSource } from './source-map.ts';
