@@ -145,6 +145,8 @@ export type WorkerMessage =
       /** The beginning of the body, or why there was no answer. */
       readonly body: string;
     }
+  /** It has collected its garbage, in so many milliseconds. */
+  | { readonly type: 'healed'; readonly tookMs: number }
   /** Nothing is left: the worker may be ended. */
   | { readonly type: 'drained'; readonly result: DrainResult };
 
@@ -159,6 +161,8 @@ export type SupervisorMessage =
       /** The whole pool stops: an idle connection has nothing to wait for. */
       readonly final: boolean;
     }
+  /** Collect garbage now; answer with `healed`, or not at all if that cannot be done. */
+  | { readonly type: 'heal' }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
   /** GET this path inside the worker, past its traffic; `answer` follows within `timeoutMs`. */

@@ -6,10 +6,11 @@ import { readConfig, type Config } from '../config/load.ts';
 import { policyOf } from '../config/policy.ts';
 import { propertyOf, type SettingRow, type SettingValue } from '../config/setting-row.ts';
 import { SETTINGS } from '../config/settings.ts';
-import { formatBytes } from '../config/units.ts';
+import { formatBytes, formatDuration } from '../config/units.ts';
 import { adviseOn, checkBudget } from '../config/validate.ts';
 import { formatValue } from '../config/values.ts';
 import { EXIT } from '../errors.ts';
+import { v8FlagsOf } from '../supervisor/launch.ts';
 import { resolveBudget, type Budget } from '../metrics/budget.ts';
 import type { CommandContext } from './command.ts';
 import { alignColumns } from './columns.ts';
@@ -106,10 +107,19 @@ function renderText({ config, app, budget, notes }: Checked, context: CommandCon
     `File     ${config.file ?? 'none'}`,
     `Budget   ${formatBytes(budget.bytes)} (${budget.origin}), at least ${explainLeastBudget(pool)}`,
     `Share    ${share} for each of ${pool.workers + pool.surge} workers, surge included`,
+    `Heap     ${v8FlagsOf(config.settings, budget.bytes).join(' ') || 'as V8 decides'}`,
+    `Stop     ${explainStop(config)}`,
     ...notes.map((note) => `${paint('yellow', 'Note')}     ${note}`),
     paint('green', 'OK'),
     '',
   ].join('\n');
+}
+
+/** Who stops us from outside has to wait longer than this, or kills what still serves. */
+function explainStop({ settings: { drainTimeoutMs, killTimeoutMs } }: Config): string {
+  const most = formatDuration(drainTimeoutMs + 2 * killTimeoutMs);
+  const sum = `${formatDuration(drainTimeoutMs)} drain + 2 x ${formatDuration(killTimeoutMs)} kill`;
+  return `${most} at most: ${sum}; terminationGracePeriodSeconds has to be longer`;
 }
 
 function renderJson({ config, app, budget, notes }: Checked): string {

@@ -49,6 +49,7 @@ export function renderStatus(status: Status, paint: Paint): string {
     `recycles   ${countRecycles(status)}`,
     ...(status.ops === null ? [] : [`ops        ${status.ops}`]),
     `failures   ${status.crashes} crashes, ${status.bootFailures} boot failures`,
+    ...status.notes.map((note) => `${paint('yellow', 'note')}       ${note}`),
     '',
     ...renderWorkers(status.workers, paint),
     '',

@@ -3,8 +3,13 @@ import { availableParallelism } from 'node:os';
 import type { Policy } from '../control/types.ts';
 import type { Settings } from './settings.ts';
 
-/** `cpus` is what `--workers auto` means. */
-export function policyOf(settings: Settings, cpus: number = availableParallelism()): Policy {
+/** `cpus` is what `--workers auto` starts from; a budget or room of 0 bytes is none. */
+export function policyOf(
+  settings: Settings,
+  budgetBytes = 0,
+  roomBytes = 0,
+  cpus: number = availableParallelism(),
+): Policy {
   const workers = settings.workers === 'auto' ? { min: cpus, max: cpus } : settings.workers;
   return {
     workers: workers.min,
@@ -23,5 +28,11 @@ export function policyOf(settings: Settings, cpus: number = availableParallelism
     killTimeoutMs: settings.killTimeoutMs,
     shutdownDelayMs: settings.shutdownDelayMs,
     unresponsiveTimeoutMs: settings.unresponsiveTimeoutMs,
+    budgetBytes,
+    roomBytes,
+    minAgeMs: settings.minAgeMs,
+    predict: settings.predict,
+    heal: settings.heal,
+    fitWorkers: settings.workers === 'auto',
   };
 }

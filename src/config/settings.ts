@@ -2,19 +2,12 @@
  * The settings table: the one place where a setting exists. Flags, environment variables, the keys
  * of the configuration file, `--help` and docs/reference/settings.md are all made from it.
  */
-import { BARE_WORKER_BYTES } from './budget.ts';
 import { MINUTE_MS, SECOND_MS, TIMER_MAX_MS } from './durations.ts';
+import { MEMORY_SETTINGS, SIZE_LIMITS } from './settings-memory.ts';
 import { OPS_SETTINGS } from './settings-ops.ts';
 import type { KindValues, SettingRow } from './setting-row.ts';
 
 const WAIT_LIMITS = { min: 100, max: TIMER_MAX_MS, reason: 'below 100ms nothing could finish' };
-const SIZE_LIMITS = {
-  min: BARE_WORKER_BYTES,
-  max: 2 ** 46,
-  reason: 'a worker needs 32MiB before it does any work',
-  lowCode: 'COF_LIMIT_TOO_LOW',
-} as const;
-
 export const SETTINGS = [
   {
     key: 'app',
@@ -196,16 +189,7 @@ export const SETTINGS = [
     group: 'Recycling',
     sentence: 'Extra workers that may live while others are replaced; 0: end the old one first.',
   },
-  {
-    key: 'memory-budget',
-    kind: 'bytes',
-    default: 'auto',
-    defaultText: 'auto: 90% of the cgroup limit, else 80% of RAM',
-    auto: true,
-    limits: SIZE_LIMITS,
-    group: 'Memory',
-    sentence: 'Memory that supervisor, workers and surge may use together.',
-  },
+  ...MEMORY_SETTINGS,
   {
     key: 'boot-timeout',
     kind: 'duration',

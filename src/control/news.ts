@@ -1,5 +1,6 @@
 /** One event reaches one worker, and what the pool makes of it: back-off, counters, words. */
 import type { DrainResult } from '../protocol.ts';
+import { learnBoot, learnFloor } from './lessons.ts';
 import { afterBootFailure, afterCrash, afterReady, type Failure } from './restarts.ts';
 import { changeSlot, slotOf, tell, workersIn, type Turn } from './turn.ts';
 import type { WorkerId } from './types.ts';
@@ -45,7 +46,7 @@ function hear(turn: Turn, worker: Worker, news: News): void {
       return hearBootFailed(turn, worker, news);
     case 'crashed':
       return hearCrashed(turn, worker, news);
-    case 'floor_above_limit':
+    case 'floor':
       return hearFloor(turn, worker, news.limitBytes);
   }
 }
@@ -62,6 +63,7 @@ function hearReady(turn: Turn, worker: Worker): void {
   });
   if (pool.phase.type === 'starting') pool.phase = { type: 'running' };
   const bootMs = now - worker.bornAt;
+  pool.lessons = learnBoot(pool.lessons, bootMs);
   tell(turn, { event: 'worker_ready', slot, generation, pid: pid ?? 0, bootMs });
 }
 
@@ -131,7 +133,8 @@ function hearCrashed(turn: Turn, worker: Worker, news: Extract<News, { type: 'cr
 
 function hearFloor(turn: Turn, worker: Worker, limitBytes: number): void {
   const { slot, memoryBytes } = worker;
-  if (turn.pool.floorTold) return;
+  turn.pool.lessons = learnFloor(turn.pool.lessons, memoryBytes);
+  if (turn.pool.floorTold || memoryBytes < limitBytes) return;
   turn.pool.floorTold = true;
   tell(turn, { event: 'floor_above_limit', slot, memoryBytes, limitBytes });
 }

@@ -2,6 +2,12 @@
  * The pool: what the supervisor calls. Pure: the same state, event, time and random numbers always
  * give the same answer; the state that is passed in is never changed.
  */
+import { relievePressure, watchBudget } from './budget.ts';
+import { fitAt, fitWorkers } from './fit.ts';
+import { nextStartAt } from './forecast.ts';
+import { endHeal, nextHealAt, startHeal } from './heal.ts';
+import { watchLoad } from './load.ts';
+import { NO_LESSONS } from './lessons.ts';
 import { dispatch } from './news.ts';
 import { NO_FAILURES } from './restarts.ts';
 import { advanceRecycles, startRecycles } from './rollout.ts';
@@ -49,9 +55,13 @@ export function nextDeadline(state: PoolState): number | null {
     if (worker.life.state === 'ready' && worker.ageLimitMs > 0) {
       consider((worker.readyAt ?? worker.bornAt) + worker.ageLimitMs);
     }
+    if (worker.readyAt !== null) consider(worker.readyAt + state.policy.minAgeMs);
   }
   for (const slot of state.slots.values()) consider(slot.restarts.notBefore);
   if (state.phase.type === 'leaving') consider(state.phase.stopAt);
+  consider(fitAt(state));
+  consider(nextStartAt(state));
+  consider(nextHealAt(state));
   return next === Infinity ? null : next;
 }
 
@@ -93,6 +103,13 @@ function apply(turn: Turn, event: PoolEvent): void {
       return askForStop(turn, event);
     case 'suspended':
       return shift(turn, event.gapMs);
+    case 'overhead':
+      turn.pool.overheadBytes = Math.max(0, event.bytes);
+      return;
+    case 'pressure':
+      return relievePressure(turn);
+    case 'healed':
+      return endHeal(turn, event.worker, event.memoryBytes, event.tookMs);
     default:
       return dispatch(turn, event.worker, event);
   }
@@ -124,7 +141,11 @@ function reconcile(turn: Turn): void {
   if (type === 'starting' || type === 'running' || type === 'leaving') {
     retireExcess(turn);
     advanceRecycles(turn);
+    fitWorkers(turn);
     fillSlots(turn);
+    watchBudget(turn);
+    watchLoad(turn);
+    startHeal(turn);
     startRecycles(turn);
   }
   finishIfEmpty(turn);
@@ -155,6 +176,8 @@ function reload(turn: Turn, policy: Policy): void {
   pool.policy = policy;
   pool.epoch += 1;
   pool.floorTold = false;
+  // It may be another app now.
+  pool.lessons = { ...pool.lessons, floorBytes: null, slopes: NO_LESSONS.slopes };
   // Failures of the old configuration prove nothing about the new one.
   for (const number of pool.slots.keys()) changeSlot(turn, number, { restarts: NO_FAILURES });
   scale(turn, wanted);
@@ -189,5 +212,6 @@ function shift(turn: Turn, exactGapMs: number): void {
     if (restarts.notBefore <= pool.now - gapMs) continue;
     changeSlot(turn, number, { restarts: { ...restarts, notBefore: restarts.notBefore + gapMs } });
   }
+  if (pool.heal !== null) pool.heal = { ...pool.heal, deadline: pool.heal.deadline + gapMs };
   tell(turn, { event: 'suspended', gapMs });
 }

@@ -7,8 +7,6 @@ import { ageOf, isSilent, type Worker } from './worker.ts';
 
 /** Samples in a row above the soft limit: one is a burst that garbage collection takes back. */
 export const SOFT_STRIKES = 3;
-/** A worker younger than this still warms up: its soft limit does not count yet. */
-export const MEMORY_MIN_AGE_MS = 10_000;
 /**
  * Where the limit is below what a fresh worker needs, recycling pays only after it has grown by
  * this factor: below that the replacement would be as large, and the pool would recycle for ever.
@@ -32,21 +30,34 @@ export interface Due {
 export function dueOf(worker: Worker, policy: Policy, epoch: number, now: number): Due | null {
   const { soft, hard } = memoryLimitsOf(policy, worker.floorBytes);
   if (isSilent(worker)) {
-    return due('unresponsive', 0, `${policy.unresponsiveTimeoutMs / 1000}s`, true);
+    return due('unresponsive', RANK.silent, `${policy.unresponsiveTimeoutMs / 1000}s`, true);
   }
+  if (worker.overdue) return due('request_timeout', RANK.silent, '', true);
   if (worker.floorBytes !== null && worker.memoryBytes >= hard) {
-    return due('max_memory', 1, formatBytes(hard), true);
+    return due('max_memory', RANK.hard, formatBytes(hard), true);
   }
-  if (worker.asked) return due('manual', 2, '');
-  if (worker.epoch < epoch) return due('reload', 2, '');
-  if (worker.softStrikes >= SOFT_STRIKES) return due('max_memory', 3, formatBytes(soft));
+  if (worker.asked) return due('manual', RANK.deploy, '');
+  if (worker.epoch < epoch) return due('reload', RANK.deploy, '');
+  if (worker.softStrikes >= SOFT_STRIKES) {
+    return due('max_memory', RANK.soft, formatBytes(soft));
+  }
   if (worker.requestLimit > 0 && worker.report.requests >= worker.requestLimit) {
-    return due('max_requests', 4, `${worker.requestLimit} requests`);
+    return due('max_requests', RANK.requests, `${worker.requestLimit} requests`);
   }
   if (worker.ageLimitMs > 0 && ageOf(worker, now) >= worker.ageLimitMs) {
-    return due('max_age', 5, `${Math.round(worker.ageLimitMs / 1000)}s`);
+    return due('max_age', RANK.age, `${Math.round(worker.ageLimitMs / 1000)}s`);
   }
   return null;
+}
+
+/** It would reach its hard limit before a replacement that begins later could serve. */
+export function predictedDue(policy: Policy): Due {
+  return due('predicted', RANK.guard, formatBytes(policy.maxMemoryBytes));
+}
+
+/** It is what gives most back to a budget that will not hold otherwise; urgent if it is broken. */
+export function budgetDue(policy: Policy, urgent: boolean): Due {
+  return due('budget', RANK.guard, formatBytes(policy.budgetBytes), urgent);
 }
 
 /** Both memory limits of a worker with this floor, bytes; Infinity = none. */
@@ -63,7 +74,7 @@ export function memoryLimitsOf(
 
 /** Strikes after one more sample. */
 export function countStrikes(worker: Worker, policy: Policy, now: number): number {
-  const young = worker.readyAt === null || now - worker.readyAt < MEMORY_MIN_AGE_MS;
+  const young = worker.readyAt === null || now - worker.readyAt < policy.minAgeMs;
   const { soft } = memoryLimitsOf(policy, worker.floorBytes);
   return !young && worker.memoryBytes >= soft ? worker.softStrikes + 1 : 0;
 }
@@ -78,6 +89,9 @@ export function limitFor(max: number, jitter: number, stagger: number, random: n
 }
 
 // --- internal ---
+
+/** The lower the sooner: crash (by itself) > machine > deploy > memory > requests > age. */
+const RANK = { silent: 0, hard: 1, guard: 2, deploy: 3, soft: 4, requests: 5, age: 6 } as const;
 
 const MEBIBYTE = 1024 * 1024;
 

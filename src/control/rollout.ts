@@ -2,8 +2,11 @@
  * Whose turn it is to be replaced: one gate for all reasons, the most pressing first. There is no
  * queue: who is due is asked anew in each step, so nobody waits twice and nothing has to be undone.
  */
+import { budgetVictims, hasSurgeRoom } from './budget.ts';
+import { concurrencyOf, predictedVictim } from './forecast.ts';
+import { learnDrain, learnSlope } from './lessons.ts';
 import { dispatch, lossOf } from './news.ts';
-import { dueOf, type Due } from './recycling.ts';
+import { budgetDue, dueOf, predictedDue, type Due } from './recycling.ts';
 import { countExtras, leavesOthersServing, retire } from './slots.ts';
 import {
   changeSlot,
@@ -14,8 +17,7 @@ import {
   type Recycle,
   type Turn,
 } from './turn.ts';
-import type { Policy } from './types.ts';
-import { ageOf, isSilent, type Worker } from './worker.ts';
+import { ageOf, isSilent, slopeToTell, type Worker } from './worker.ts';
 
 /** Takes the recycles under way one step further: drain the old one, or call it done. */
 export function advanceRecycles(turn: Turn): void {
@@ -48,7 +50,7 @@ export function startRecycles(turn: Turn): void {
       if (due.urgent) hurryLingerer(turn);
       return;
     }
-    if (turn.pool.policy.surge > 0) startMakeFirst(turn, worker, due);
+    if (turn.pool.policy.surge > 0 && hasSurgeRoom(turn.pool)) startMakeFirst(turn, worker, due);
     else if (mayBreak(turn, worker)) startBreakFirst(turn, worker, due);
   }
 }
@@ -63,6 +65,18 @@ interface Candidate {
 function listDue(turn: Turn): Candidate[] {
   const { pool, now } = turn;
   const candidates: Candidate[] = [];
+  const predicted = predictedVictim(pool, now);
+  const victims = budgetVictims(pool, now);
+  const findDue = (worker: Worker): Due | null => {
+    const dues = [dueOf(worker, pool.policy, pool.epoch, now)];
+    if (worker.id === predicted) dues.push(predictedDue(pool.policy));
+    if (worker.pressed || victims.has(worker.id)) {
+      dues.push(budgetDue(pool.policy, pool.overBudget));
+    }
+    return dues.reduce((first, due) =>
+      (due?.rank ?? Infinity) < (first?.rank ?? Infinity) ? due : first,
+    );
+  };
   for (let number = 1; number <= pool.size; number += 1) {
     const slot = pool.slots.get(number);
     if (slot === undefined || slot.recycle !== null || now < slot.restarts.notBefore) continue;
@@ -70,21 +84,21 @@ function listDue(turn: Turn): Candidate[] {
     // A failed replacement that still dies is in the way of the next one.
     if (live.some(({ readyAt }) => readyAt === null)) continue;
     const worker = live.find(({ life }) => life.state === 'ready');
-    const due = worker === undefined ? null : dueOf(worker, pool.policy, pool.epoch, now);
+    const due = worker === undefined ? null : findDue(worker);
     if (worker !== undefined && due !== null) candidates.push({ worker, due });
   }
-  return candidates.sort((a, b) => a.due.rank - b.due.rank || a.worker.id - b.worker.id);
-}
-
-/** A recycle needs a place in the gate and, make-before-break, one in the surge. */
-function concurrencyOf({ gate, surge }: Policy): number {
-  return surge > 0 ? Math.min(gate, surge) : gate;
+  // Victims come with the one first that gives most back.
+  const order = [...victims];
+  const place = ({ worker: { id } }: Candidate): number => order.indexOf(id);
+  return candidates.sort(
+    (a, b) => a.due.rank - b.due.rank || place(a) - place(b) || a.worker.id - b.worker.id,
+  );
 }
 
 function hasRoom(turn: Turn): boolean {
   const { policy, slots } = turn.pool;
   const running = [...slots.values()].filter(({ recycle }) => recycle !== null).length;
-  if (running >= concurrencyOf(policy)) return false;
+  if (running >= concurrencyOf(turn.pool)) return false;
   return policy.surge === 0 || countExtras(turn) < policy.surge;
 }
 
@@ -118,6 +132,7 @@ function openRecycle(turn: Turn, worker: Worker, due: Due, breakFirst: boolean):
     requests: worker.report.requests,
     ageMs: ageOf(worker, now),
     memoryBytes,
+    slopeBytesPerRequest: slopeToTell(worker),
     limit: due.limit,
   });
 }
@@ -132,8 +147,13 @@ function finishRecycle(
   const { due, startedAt } = recycle;
   const { worker, at } = left;
   const { generation, memoryBytes, killed } = worker;
+  const { pool } = turn;
+  const drainMs = worker.drainingSince === null ? 0 : at - worker.drainingSince;
   changeSlot(turn, slot, { recycle: null });
   countRecycle(turn, due.reason);
+  // What lingers longer serves nobody new, so it does not grow.
+  const lessons = learnDrain(pool.lessons, Math.min(drainMs, pool.policy.drainTimeoutMs));
+  pool.lessons = worker.epoch === pool.epoch ? learnSlope(lessons, worker.growth.slope) : lessons;
   tell(turn, {
     event: 'recycled',
     slot,
@@ -142,9 +162,10 @@ function finishRecycle(
     requests: worker.report.requests,
     ageMs: ageOf(worker, at),
     memoryBytes,
+    slopeBytesPerRequest: slopeToTell(worker),
     limit: due.limit,
     replacedInMs: replacedAt - startedAt,
-    drainMs: worker.drainingSince === null ? 0 : at - worker.drainingSince,
+    drainMs,
     ...lossOf(worker),
     killed,
   });
@@ -172,7 +193,7 @@ function hurryLingerer(turn: Turn): void {
 function listBlockers(turn: Turn): (Worker | undefined)[] {
   const { pool } = turn;
   const olds = [...pool.slots.values()].flatMap(({ recycle }) => recycle?.old ?? []);
-  if (olds.length >= concurrencyOf(pool.policy)) return olds.map((id) => pool.workers.get(id));
+  if (olds.length >= concurrencyOf(pool)) return olds.map((id) => pool.workers.get(id));
   return [...pool.workers.values()].filter(
     ({ slot, life }) =>
       life.state !== 'ready' && life.state !== 'booting' && workersIn(turn, slot).length > 1,

@@ -1,4 +1,5 @@
 /** "Have less than wanted: spawn; have more: drain." Compares the slots with what lives in them. */
+import { waitsForFloor } from './fit.ts';
 import { dispatch } from './news.ts';
 import { changeSlot, countRecycle, slotOf, spawn, tell, workersIn, type Turn } from './turn.ts';
 import { isSilent, type Worker } from './worker.ts';
@@ -13,7 +14,8 @@ export const FIRST_BOOTS_AT_ONCE = 2;
 export function fillSlots(turn: Turn): void {
   const { pool } = turn;
   // Until the first worker knows the listening sockets there is nothing to give to others.
-  const wanted = pool.phase.type === 'starting' ? Math.min(1, pool.size) : pool.size;
+  const alone = pool.phase.type === 'starting' || waitsForFloor(pool);
+  const wanted = alone ? Math.min(1, pool.size) : pool.size;
   for (let number = 1; number <= wanted; number += 1) {
     if (mayFill(turn, number)) spawn(turn, number);
   }
@@ -38,10 +40,10 @@ export function leavesOthersServing(turn: Turn, worker: Worker): boolean {
   );
 }
 
-/** Drains a ready worker, or, when it hears nothing, ends it. */
+/** Drains a ready worker, or, when it hears nothing or hangs in a request, ends it. */
 export function retire(turn: Turn, worker: Worker): void {
   const { drainTimeoutMs: deadlineMs, longDrainTimeoutMs: longDeadlineMs } = turn.pool.policy;
-  if (isSilent(worker)) dispatch(turn, worker.id, { type: 'terminate' });
+  if (isSilent(worker) || worker.overdue) dispatch(turn, worker.id, { type: 'terminate' });
   else dispatch(turn, worker.id, { type: 'drain', deadlineMs, longDeadlineMs });
 }
 
@@ -58,8 +60,10 @@ export function countExtras(turn: Turn): number {
 
 function mayFill(turn: Turn, number: number): boolean {
   const { pool, now } = turn;
-  const { everReady, restarts } = slotOf(turn, number);
+  const { everReady, restarts, recycle } = slotOf(turn, number);
   const live = workersIn(turn, number);
+  // Broken first for want of room: its memory has to be free before the next one needs some.
+  if (recycle?.breakFirst === true && recycle.left === null) return false;
   // One that serves or boots is enough; one that failed to boot has to be gone before the next try.
   if (live.some(({ life, readyAt }) => life.state === 'ready' || readyAt === null)) return false;
   if (live.length > 0 && countExtras(turn) >= pool.policy.surge) return false;

@@ -15,6 +15,12 @@ export interface WorkerStatus {
   readonly memoryBytes: number;
   /** The hard limit; 0 = none. */
   readonly limitBytes: number;
+  /** Memory when it became ready; null until it was sampled. */
+  readonly floorBytes: number | null;
+  /** How it grows; null while that cannot be told from noise. */
+  readonly slopeBytesPerRequest: number | null;
+  /** Until it reaches its hard limit as it grows now; null = never. */
+  readonly timeToLimitMs: number | null;
   readonly heapUsedBytes: number;
   /** Share of the last report's interval in which the event loop was busy, 0..1. */
   readonly eventLoopUtilization: number;
@@ -48,6 +54,10 @@ export interface Status {
   readonly recycles: Readonly<Record<RecycleReason, number>>;
   readonly crashes: number;
   readonly bootFailures: number;
+  /** Share of time in which the gate is taken by what is due, 0..1 and above. */
+  readonly recyclerLoad: number;
+  /** What is wrong with the limits of this pool as it runs now; sentences. */
+  readonly notes: readonly string[];
 }
 
 /** One JSON line each. `recycle` is answered when it is done, unless `wait` is false. */

@@ -1,4 +1,6 @@
 /** The state of a pool, and one turn of it: the copy that a step may change, with its effects. */
+import type { Heal } from './heal.ts';
+import { NO_LESSONS, type Lessons } from './lessons.ts';
 import { createWorker, type Worker } from './worker.ts';
 import { limitFor } from './recycling.ts';
 import { NO_FAILURES, type Restarts } from './restarts.ts';
@@ -74,6 +76,19 @@ export interface PoolState {
   readonly allReadyTold: boolean;
   /** Told once per epoch. */
   readonly floorTold: boolean;
+  /** Since when it was decided how many workers fit; null = not yet. */
+  readonly fittedAt: number | null;
+  readonly lessons: Lessons;
+  /** In use beside the workers. */
+  readonly overheadBytes: number;
+  readonly overBudget: boolean;
+  /** The recycler load is too high, and that was told. */
+  readonly saturated: boolean;
+  /** When the kernel's pressure last brought a recycle forward. */
+  readonly pressedAt: number;
+  readonly heal: Heal | null;
+  readonly heals: number;
+  readonly healedBytes: number;
 }
 
 /** Private to one step: maps and fields may be changed in place, records are replaced. */
@@ -105,6 +120,15 @@ export function createPoolState(policy: Policy): PoolState {
     bootFailures: 0,
     allReadyTold: false,
     floorTold: false,
+    fittedAt: null,
+    lessons: NO_LESSONS,
+    overheadBytes: 0,
+    overBudget: false,
+    saturated: false,
+    pressedAt: -Infinity,
+    heal: null,
+    heals: 0,
+    healedBytes: 0,
   };
 }
 

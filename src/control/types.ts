@@ -3,6 +3,9 @@
  * about it (effects). All times are milliseconds on one monotonic clock, passed in as `now`.
  */
 import type { DrainResult, WorkerReport } from '../protocol.ts';
+import type { Told } from './told.ts';
+
+export type { Told } from './told.ts';
 
 /** Why a worker is replaced. A closed set: the same words in log, metric label, JSON and docs. */
 export const RECYCLE_REASONS = [
@@ -60,6 +63,18 @@ export interface Policy {
   readonly shutdownDelayMs: number;
   /** A ready worker without any report for so long is unresponsive; 0 = never. */
   readonly unresponsiveTimeoutMs: number;
+  /** Bytes that supervisor, workers and one surge worker may use together; 0 = no budget. */
+  readonly budgetBytes: number;
+  /** Above this the heap of a worker is as good as full, bytes; 0 = unknown. */
+  readonly roomBytes: number;
+  /** A worker younger than this is replaced for its memory only at the hard limit. */
+  readonly minAgeMs: number;
+  /** Replace workers before they reach a limit that they grow towards. */
+  readonly predict: boolean;
+  /** Ask idle workers to collect garbage. */
+  readonly heal: boolean;
+  /** Fewer workers than `workers` if the floor of the first one says that no more fit. */
+  readonly fitWorkers: boolean;
 }
 
 export type PoolEvent =
@@ -94,7 +109,20 @@ export type PoolEvent =
   | { readonly type: 'disconnected'; readonly worker: WorkerId }
   | { readonly type: 'report'; readonly worker: WorkerId; readonly report: WorkerReport }
   | { readonly type: 'sample'; readonly worker: WorkerId; readonly memoryBytes: number }
+  /** What is in use beside the workers: the supervisor, and the file pages that all share. */
+  | { readonly type: 'overhead'; readonly bytes: number }
+  /** The worker has collected its garbage, and needs so much now. */
+  | {
+      readonly type: 'healed';
+      readonly worker: WorkerId;
+      readonly memoryBytes: number;
+      readonly tookMs: number;
+    }
+  /** The kernel reclaims memory in our control group. */
+  | { readonly type: 'pressure' }
   | { readonly type: 'drained'; readonly worker: WorkerId; readonly result: DrainResult }
+  /** A request ran past its deadline, and nothing but its end would stop the worker. */
+  | { readonly type: 'overdue'; readonly worker: WorkerId }
   /** A person or a signal asks for a replacement; `slot: null` = all of them, through the gate. */
   | { readonly type: 'recycle'; readonly slot: number | null; readonly reason: 'manual' }
   /** A new, valid configuration: everything that starts from now on belongs to it. */
@@ -123,6 +151,8 @@ export type Effect =
     }
   | { readonly type: 'cut'; readonly worker: WorkerId; readonly scope: 'requests' | 'all' }
   | { readonly type: 'signal'; readonly worker: WorkerId; readonly signal: 'SIGTERM' | 'SIGKILL' }
+  /** Collect garbage now; answered by the event `healed`. */
+  | { readonly type: 'heal'; readonly worker: WorkerId }
   | { readonly type: 'tell'; readonly told: Told }
   /** The pool is empty and will stay so. */
   | { readonly type: 'finished'; readonly outcome: Outcome };
@@ -141,111 +171,6 @@ export type Outcome =
     }
   /** The first worker ever did not become ready. */
   | { readonly type: 'never_booted'; readonly detail: string };
-
-/**
- * Every decision is told once, with its numbers: as a log line, on the control socket's event
- * stream and on the dashboard. Fields that end in Ms are milliseconds, in Bytes bytes.
- */
-export type Told =
-  | {
-      readonly event: 'worker_ready';
-      readonly slot: number;
-      readonly generation: number;
-      readonly pid: number;
-      readonly bootMs: number;
-    }
-  /**
-   * A recycle begins: the replacement boots (or, break first, the old one drains). `generation` is
-   * the old worker's, here and in `recycled`.
-   */
-  | {
-      readonly event: 'recycle_started';
-      readonly slot: number;
-      readonly generation: number;
-      readonly reason: RecycleReason;
-      readonly breakFirst: boolean;
-      readonly requests: number;
-      readonly ageMs: number;
-      readonly memoryBytes: number;
-      readonly limit: string;
-    }
-  /** The old worker is gone and the new one serves. */
-  | {
-      readonly event: 'recycled';
-      readonly slot: number;
-      readonly generation: number;
-      readonly reason: RecycleReason;
-      readonly requests: number;
-      readonly ageMs: number;
-      readonly memoryBytes: number;
-      readonly limit: string;
-      readonly replacedInMs: number;
-      readonly drainMs: number;
-      readonly moved: number;
-      readonly cutRequests: number;
-      readonly cutLongLived: number;
-      readonly killed: boolean;
-    }
-  | {
-      readonly event: 'recycle_postponed';
-      readonly slot: number;
-      readonly reason: RecycleReason;
-      readonly detail: string;
-      readonly retryInMs: number;
-    }
-  | {
-      readonly event: 'worker_crashed';
-      readonly slot: number;
-      readonly generation: number;
-      readonly pid: number;
-      readonly code: number | null;
-      readonly signal: string | null;
-      readonly requests: number;
-      readonly inFlight: number;
-      readonly ageMs: number;
-      readonly detail: string;
-      readonly retryInMs: number;
-    }
-  | {
-      readonly event: 'boot_failed';
-      readonly slot: number;
-      readonly generation: number;
-      readonly pid: number;
-      readonly detail: string;
-      readonly failures: number;
-      readonly retryInMs: number;
-    }
-  | {
-      readonly event: 'drain_deadline';
-      readonly slot: number;
-      readonly inFlight: number;
-      readonly longLived: number;
-    }
-  | {
-      readonly event: 'worker_killed';
-      readonly slot: number;
-      readonly pid: number;
-      readonly why: string;
-    }
-  | {
-      readonly event: 'unresponsive';
-      readonly slot: number;
-      readonly pid: number;
-      readonly silentMs: number;
-    }
-  /** Told once per configuration: fresh workers are above the soft memory limit already. */
-  | {
-      readonly event: 'floor_above_limit';
-      readonly slot: number;
-      readonly memoryBytes: number;
-      readonly limitBytes: number;
-    }
-  | { readonly event: 'suspended'; readonly gapMs: number }
-  | { readonly event: 'scaled'; readonly from: number; readonly to: number }
-  /** A graceful stop was asked for: everything serves on until `delayMs` have passed. */
-  | { readonly event: 'leaving'; readonly delayMs: number }
-  | { readonly event: 'stopping'; readonly mode: 'graceful' | 'now'; readonly workers: number }
-  | { readonly event: 'all_ready'; readonly workers: number; readonly tookMs: number };
 
 /** States of a worker's life; `gone` is never seen from outside. */
 export type WorkerStateName =
@@ -277,10 +202,12 @@ export interface WorkerView {
   readonly longLived: number;
   readonly connections: number;
   readonly memoryBytes: number;
-  readonly heapUsedBytes: number;
-  readonly eventLoopUtilization: number;
   /** Memory when it became ready; null until it was sampled. */
   readonly floorBytes: number | null;
+  /** Growth; null while it cannot be told from noise. */
+  readonly slopeBytesPerRequest: number | null;
+  readonly heapUsedBytes: number;
+  readonly eventLoopUtilization: number;
   /** Age at which this very worker is replaced; 0 = never. */
   readonly ageLimitMs: number;
   /** Requests after which this very worker is replaced; 0 = never. */

@@ -1,7 +1,6 @@
 /**
  * The moves of a worker's life: what one event does in one state. Which move when: worker-state.
  */
-import { countStrikes, memoryLimitsOf } from './recycling.ts';
 import type { Effect, Policy } from './types.ts';
 import type { Life, Worker, WorkerEvent, WorkerEventName, WorkerIn } from './worker.ts';
 
@@ -24,7 +23,8 @@ export type News =
       readonly signal: string | null;
       readonly detail: string;
     }
-  | { readonly type: 'floor_above_limit'; readonly limitBytes: number };
+  /** Its memory was read for the first time since it is ready. */
+  | { readonly type: 'floor'; readonly limitBytes: number };
 
 export interface Transition {
   readonly worker: Worker;
@@ -46,12 +46,6 @@ export type Handler<W extends Worker, E extends WorkerEventName> = (
 // In several states
 
 export const learnPid: Handler<Worker, 'spawned'> = (worker, { pid }) => become(worker, { pid });
-
-export const noteReport: Handler<Worker, 'report'> = (worker, { report }, { now }) =>
-  become(worker, { report, lastReportAt: now });
-
-export const noteMemory: Handler<Worker, 'sample'> = (worker, { memoryBytes }) =>
-  become(worker, { memoryBytes });
 
 export const noteDrained: Handler<Worker, 'drained'> = (worker, { result }) =>
   become(worker, { drained: result });
@@ -81,7 +75,12 @@ export const killLate: Handler<WorkerIn<'stopping'>, 'deadline'> = (worker, _eve
 export const becomeReady: Handler<WorkerIn<'booting'>, 'ready'> = (worker, _event, situation) =>
   become(
     worker,
-    { life: watched(situation), readyAt: situation.now, lastReportAt: situation.now },
+    {
+      life: watched(situation),
+      readyAt: situation.now,
+      lastReportAt: situation.now,
+      busyAt: situation.now,
+    },
     [],
     { type: 'ready' },
   );
@@ -111,25 +110,6 @@ export const crash: Handler<Worker, 'exited'> = (worker, { code, signal, detail 
     signal,
     detail,
   });
-
-export const reportReady: Handler<WorkerIn<'ready'>, 'report'> = (worker, { report }, situation) =>
-  become(worker, { report, lastReportAt: situation.now, life: watched(situation) });
-
-export const sampleReady: Handler<WorkerIn<'ready'>, 'sample'> = (
-  worker,
-  { memoryBytes },
-  { now, policy },
-) => {
-  const first = worker.floorBytes === null;
-  const sampled = { ...worker, memoryBytes, floorBytes: worker.floorBytes ?? memoryBytes };
-  const limitBytes = memoryLimitsOf(policy, null).soft;
-  return become(
-    sampled,
-    { softStrikes: countStrikes(sampled, policy, now) },
-    [],
-    first && memoryBytes >= limitBytes ? { type: 'floor_above_limit', limitBytes } : null,
-  );
-};
 
 export const fallSilent: Handler<WorkerIn<'ready'>, 'deadline'> = (
   worker,
@@ -166,6 +146,9 @@ export const startDrain: Handler<WorkerIn<'ready'>, 'drain'> = (worker, event, {
 };
 
 export const ask: Handler<WorkerIn<'ready'>, 'ask'> = (worker) => become(worker, { asked: true });
+
+export const overrun: Handler<WorkerIn<'ready'>, 'overdue'> = (worker) =>
+  become(worker, { overdue: true });
 
 // Draining and lingering
 
@@ -287,7 +270,7 @@ function killBecause(worker: Worker, why: string): Transition {
   ]);
 }
 
-function watched({ now, policy }: Situation): Life {
+export function watched({ now, policy }: Situation): Life {
   const timeoutMs = policy.unresponsiveTimeoutMs;
   return { state: 'ready', deadline: timeoutMs === 0 ? null : now + timeoutMs, silent: false };
 }

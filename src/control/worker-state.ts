@@ -5,6 +5,7 @@
 import { disconnect, disconnectInBoot } from './disconnect.ts';
 import type { WorkerStateName } from './types.ts';
 import * as move from './worker-moves.ts';
+import * as numbers from './worker-numbers.ts';
 import type { Handler, Situation, Transition } from './worker-moves.ts';
 import type { Worker, WorkerEvent, WorkerEventName, WorkerIn } from './worker.ts';
 
@@ -21,13 +22,14 @@ export const TABLE: Table = {
     boot_failed: move.failToBoot,
     exited: move.dieInBoot,
     disconnected: disconnectInBoot,
-    report: move.noteReport,
-    sample: move.noteMemory,
+    report: numbers.noteReport,
+    sample: numbers.noteMemory,
     drained: 'ignore',
     drain: move.terminate,
     terminate: move.terminate,
     kill: move.kill,
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: move.bootTooLong,
   },
   ready: {
@@ -36,13 +38,14 @@ export const TABLE: Table = {
     boot_failed: 'ignore',
     exited: move.crash,
     disconnected: disconnect,
-    report: move.reportReady,
-    sample: move.sampleReady,
+    report: numbers.reportReady,
+    sample: numbers.sampleReady,
     drained: 'ignore',
     drain: move.startDrain,
     terminate: move.terminate,
     kill: move.kill,
     ask: move.ask,
+    overdue: move.overrun,
     deadline: move.fallSilent,
   },
   draining: {
@@ -52,12 +55,13 @@ export const TABLE: Table = {
     exited: move.exitWhileLeaving,
     disconnected: 'ignore',
     report: move.reportDraining,
-    sample: move.noteMemory,
+    sample: numbers.noteMemory,
     drained: move.finishDrain,
     drain: move.hurryDrain,
     terminate: move.terminate,
     kill: move.kill,
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: move.drainTooLong,
   },
   lingering: {
@@ -66,13 +70,14 @@ export const TABLE: Table = {
     boot_failed: 'ignore',
     exited: move.exitWhileLeaving,
     disconnected: 'ignore',
-    report: move.noteReport,
-    sample: move.noteMemory,
+    report: numbers.noteReport,
+    sample: numbers.noteMemory,
     drained: move.finishDrain,
     drain: move.hurryLinger,
     terminate: move.terminate,
     kill: move.kill,
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: move.lingerTooLong,
   },
   stopping: {
@@ -81,13 +86,14 @@ export const TABLE: Table = {
     boot_failed: 'ignore',
     exited: move.leave,
     disconnected: 'ignore',
-    report: move.noteReport,
-    sample: move.noteMemory,
+    report: numbers.noteReport,
+    sample: numbers.noteMemory,
     drained: move.noteDrained,
     drain: 'ignore',
     terminate: move.hurryKill,
     kill: move.kill,
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: move.killLate,
   },
   killing: {
@@ -97,12 +103,13 @@ export const TABLE: Table = {
     exited: move.leave,
     disconnected: 'ignore',
     report: 'ignore',
-    sample: 'ignore',
+    sample: numbers.noteMemory,
     drained: 'ignore',
     drain: 'ignore',
     terminate: 'ignore',
     kill: 'ignore',
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: 'ignore',
   },
   gone: {
@@ -118,6 +125,7 @@ export const TABLE: Table = {
     terminate: 'ignore',
     kill: 'ignore',
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: 'ignore',
   },
 };

@@ -1,5 +1,6 @@
 /** One worker as control knows it: a record, its life as a discriminated union, and its events. */
 import type { DrainResult, WorkerReport } from '../protocol.ts';
+import { NO_GROWTH, shiftGrowth, type Growth } from './growth.ts';
 import type { PoolEvent, WorkerId, WorkerStateName, WorkerView } from './types.ts';
 
 /**
@@ -44,12 +45,22 @@ export interface Worker {
   readonly floorBytes: number | null;
   /** Samples in a row above the soft limit. */
   readonly softStrikes: number;
+  /** When its memory was read last. */
+  readonly sampledAt: number;
+  readonly growth: Growth;
+  /** When it was last seen serving; what its heal was for is told by this moment, too. */
+  readonly busyAt: number;
+  readonly healedBusyAt: number | null;
+  /** The kernel is short of memory, and it is the one that gives most back. */
+  readonly pressed: boolean;
   /** Requests after which it is replaced; 0 = never. */
   readonly requestLimit: number;
   /** Age after which it is replaced; 0 = never. */
   readonly ageLimitMs: number;
   /** A person asked for its replacement. */
   readonly asked: boolean;
+  /** A request held it for longer than any may. */
+  readonly overdue: boolean;
   readonly drained: DrainResult | null;
   readonly killed: boolean;
 }
@@ -67,7 +78,8 @@ export type WorkerEvent =
           | 'disconnected'
           | 'report'
           | 'sample'
-          | 'drained';
+          | 'drained'
+          | 'overdue';
       }
     >
   /** Order: leave politely. To one that leaves already it only shortens the deadlines. */
@@ -112,7 +124,13 @@ export function createWorker(birth: Birth): Worker {
     memoryBytes: 0,
     floorBytes: null,
     softStrikes: 0,
+    sampledAt: birth.bornAt,
+    growth: NO_GROWTH,
+    busyAt: birth.bornAt,
+    healedBusyAt: null,
+    pressed: false,
     asked: false,
+    overdue: false,
     drained: null,
     killed: false,
   };
@@ -128,7 +146,16 @@ export function shiftWorker(worker: Worker, gapMs: number): Worker {
   const life = { ...worker.life };
   if ('deadline' in life && life.deadline !== null) life.deadline += gapMs;
   if (life.state === 'draining') life.longDeadline += gapMs;
-  return { ...worker, life, lastReportAt: worker.lastReportAt + gapMs };
+  const { healedBusyAt } = worker;
+  return {
+    ...worker,
+    life,
+    lastReportAt: worker.lastReportAt + gapMs,
+    sampledAt: worker.sampledAt + gapMs,
+    busyAt: worker.busyAt + gapMs,
+    healedBusyAt: healedBusyAt === null ? null : healedBusyAt + gapMs,
+    growth: shiftGrowth(worker.growth, gapMs),
+  };
 }
 
 /** Age in milliseconds; it counts from readiness, so that a slow boot does not age a worker. */
@@ -155,12 +182,18 @@ export function viewOf(worker: Worker): WorkerView {
     longLived,
     connections,
     memoryBytes,
+    floorBytes,
+    slopeBytesPerRequest: slopeToTell(worker),
     heapUsedBytes,
     eventLoopUtilization: worker.report.eventLoopUtilization,
-    floorBytes,
     ageLimitMs,
     requestLimit,
   };
+}
+
+/** Bytes per request, if it surely grows. */
+export function slopeToTell({ growth: { slope } }: Worker): number | null {
+  return slope === null || slope.low <= 0 ? null : Math.round(slope.middle);
 }
 
 /** A ready worker from which no report came for too long. */

@@ -22,6 +22,8 @@ export interface CgroupLimit {
 export interface CgroupEvents {
   /** Times the limit was reached so that the kernel had to reclaim. */
   readonly limitHits: number;
+  /** Times `memory.high` was exceeded, so that the group was slowed down; 0 in version 1. */
+  readonly highHits: number;
   /** Processes of this group killed by the kernel for want of memory. */
   readonly oomKills: number;
 }
@@ -79,6 +81,7 @@ export function readCgroupEvents(cgroup: MemoryCgroup): CgroupEvents | null {
     if (events === null) return null;
     return {
       limitHits: keyedNumber(events, 'max') ?? 0,
+      highHits: keyedNumber(events, 'high') ?? 0,
       oomKills: keyedNumber(events, 'oom_kill') ?? 0,
     };
   }
@@ -86,8 +89,20 @@ export function readCgroupEvents(cgroup: MemoryCgroup): CgroupEvents | null {
   if (control === null) return null;
   return {
     limitHits: readNumber(join(own, 'memory.failcnt')) ?? 0,
+    highHits: 0,
     oomKills: keyedNumber(control, 'oom_kill') ?? 0,
   };
+}
+
+/**
+ * Percent of the last 10 s in which every task of our group waited for memory (PSI `full`). Null in
+ * version 1, which knows it of the whole machine only, and on kernels without PSI.
+ */
+export function readCgroupStall({ version, directories: [own] }: MemoryCgroup): number | null {
+  if (version === 1 || own === undefined) return null;
+  const text = readOrNull(join(own, 'memory.pressure')) ?? '';
+  const percent = /^full avg10=([\d.]+)/m.exec(text)?.[1];
+  return percent === undefined ? null : Number(percent);
 }
 
 // --- internal ---

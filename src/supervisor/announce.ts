@@ -4,6 +4,7 @@ import { policyOf } from '../config/policy.ts';
 import { adviseOn } from '../config/validate.ts';
 import type { Told } from '../control/types.ts';
 import type { Budget } from '../metrics/budget.ts';
+import { v8FlagsOf } from './launch.ts';
 import type { Level, Log } from './log.ts';
 
 const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
@@ -13,6 +14,9 @@ const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
   drain_deadline: 'warn',
   worker_killed: 'warn',
   unresponsive: 'warn',
+  over_budget: 'warn',
+  recycler_saturated: 'warn',
+  floor_above_limit: 'warn',
   suspended: 'warn',
 };
 
@@ -40,6 +44,7 @@ export function announceStart(
     budgetBytes: budget.bytes,
     budgetFrom: budget.origin,
     name: settings.name,
+    v8Flags: v8FlagsOf(settings, budget.bytes).join(' '),
   });
   for (const detail of adviseOn(settings)) log.write('warn', 'advice', { detail });
 }

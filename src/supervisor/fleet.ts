@@ -3,52 +3,52 @@
  * into pool events. It decides one thing only: when a worker that boots is ready.
  */
 import type { Effect, PoolEvent, WorkerId } from '../control/types.ts';
-import type { ListenKey, SupervisorMessage, WorkerMessage } from '../protocol.ts';
-import type { Ledger } from '../metrics/ledger.ts';
-import { createAsks, type AppAnswer, type Asks } from './asks.ts';
+import type { ListenKey, SupervisorMessage } from '../protocol.ts';
+import { createAsks, type AppAnswer } from './asks.ts';
 import { candidatesFor } from './candidates.ts';
+import type { ProcessExit } from './child.ts';
 import { explainExit } from './explain.ts';
-import type { Listener, Listeners } from './listeners.ts';
-import { createReadiness, type Readiness } from './readiness.ts';
+import { receive, type Hearing, type HearingOptions, type Member } from './hearing.ts';
+import type { Listener } from './listeners.ts';
+import { createReadiness } from './readiness.ts';
 import { createRelay, type Relay } from './relay.ts';
-import {
-  spawnWorker,
-  type RawHandle,
-  type WorkerExit,
-  type WorkerProcess,
-  type WorkerSpawn,
-} from './worker-process.ts';
+import type { WorkerListener, WorkerProcess } from './worker-process.ts';
 
 type SpawnEffect = Extract<Effect, { type: 'spawn' }>;
 type DrainEffect = Extract<Effect, { type: 'drain' }>;
 
-/** What a worker of some configuration is started with. */
+/** How the workers of one configuration are started. */
 export interface Launch {
-  readonly spawn: Omit<WorkerSpawn, 'brief' | 'listeners' | 'stderr'>;
-  readonly brief: Omit<WorkerSpawn['brief'], 'slot' | 'generation' | 'requestLimit'>;
+  /** Whether a worker has to answer a request of ours before it is ready. */
+  readonly warmup: boolean;
+  /** What it has to listen on before it is ready; null = all that its siblings listen on. */
+  readonly keys: readonly ListenKey[] | null;
+  start(birth: Birth, listener: WorkerListener): WorkerProcess;
 }
 
-export interface FleetOptions {
-  readonly ledger: Ledger;
-  readonly listeners: Listeners;
+/** What is told of a worker to whoever starts it. */
+export interface Birth {
+  readonly worker: WorkerId;
+  readonly slot: number;
+  readonly generation: number;
+  readonly requestLimit: number;
+  /** Sockets that it may inherit. */
+  readonly listeners: readonly Listener[];
+}
+
+export interface FleetOptions extends HearingOptions {
   /** The launch of a configuration epoch. */
   launchOf(epoch: number): Launch;
-  emit(event: PoolEvent): void;
-  onListening(listener: Omit<Listener, 'fd'>): void;
-  /** An app may swallow this error, and then nobody would know. */
-  onListenFailure(message: string): void;
   onPid(pid: number, alive: boolean): void;
-  /** A worker became ready: its memory at this moment is its floor. */
-  onReady(worker: WorkerId, pid: number): void;
   /** Whether the kernel's OOM killer struck in our cgroup since the last call. */
   oomKilled(): boolean;
-  now(): number;
 }
 
 export interface Fleet {
   spawn(effect: SpawnEffect): void;
   drain(effect: DrainEffect): void;
   cut(worker: WorkerId, scope: 'requests' | 'all'): void;
+  heal(worker: WorkerId): void;
   signal(worker: WorkerId, signal: 'SIGTERM' | 'SIGKILL'): void;
   /** Everybody leaves: connections stay where they are, for no sibling will be left. */
   stopHandover(): void;
@@ -57,18 +57,6 @@ export interface Fleet {
   readonly relay: Relay;
   /** The app's answer to a GET inside one worker; rejects when it dies or does not answer. */
   ask(worker: WorkerId, path: string, timeoutMs: number): Promise<AppAnswer>;
-}
-
-interface Member {
-  readonly slot: number;
-  readonly process: WorkerProcess;
-  readonly readiness: Readiness;
-  /** Addresses it listens on. */
-  readonly heard: Set<ListenKey>;
-  phase: 'booting' | 'ready' | 'draining';
-  connections: number;
-  reportedAt: number;
-  listenFailure: string | null;
 }
 
 const NO_HANDOVER = {
@@ -104,6 +92,7 @@ export function createFleet(options: FleetOptions): Fleet {
       member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover, final: stopping });
     },
     cut: (worker, scope) => send(worker, { type: 'cut', scope }),
+    heal: (worker) => send(worker, { type: 'heal' }),
     signal: (worker, signal) => members.get(worker)?.process.signal(signal),
     stopHandover() {
       stopping = true;
@@ -125,30 +114,27 @@ export function createFleet(options: FleetOptions): Fleet {
 function spawnMember(
   effect: SpawnEffect,
   members: Map<WorkerId, Member>,
-  { relay, asks, options }: Parts,
+  { relay, asks, options }: Pick<Hearing, 'relay' | 'asks'> & { readonly options: FleetOptions },
 ): void {
   const { worker, slot, generation, requestLimit } = effect;
   const launch = options.launchOf(effect.epoch);
   const inherited = options.listeners.all();
   const readiness = createReadiness({
-    expected: inherited.map(({ key }) => key),
-    warmup: launch.brief.warmupPath !== null,
+    expected: launch.keys ?? inherited.map(({ key }) => key),
+    warmup: launch.warmup,
     onReady: () => {
       const member = members.get(worker);
       if (member?.phase !== 'booting') return;
       member.phase = 'ready';
+      // A boot may block for long: it is no silence.
+      options.ledger.heard(worker, options.now());
       options.emit({ type: 'ready', worker });
-      if (member.process.pid !== undefined) options.onReady(worker, member.process.pid);
+      if (member.process.pid !== undefined) options.onMoment(worker, member.process.pid);
       relay.workerReady();
     },
   });
-  const process_ = spawnWorker(
-    {
-      ...launch.spawn,
-      brief: { ...launch.brief, slot, generation, requestLimit },
-      listeners: inherited,
-      stderr: process.stderr,
-    },
+  const process_ = launch.start(
+    { worker, slot, generation, requestLimit, listeners: inherited },
     {
       onMessage(message, handle) {
         const member = members.get(worker);
@@ -191,93 +177,10 @@ function spawnMember(
   options.emit({ type: 'spawned', worker, pid: process_.pid });
 }
 
-interface Parts {
-  readonly relay: Relay;
-  readonly asks: Asks;
-  readonly options: FleetOptions;
-}
-
-interface Receiver extends Parts {
-  readonly worker: WorkerId;
-  readonly member: Member;
-}
-
-function receive(to: Receiver, message: WorkerMessage, handle: RawHandle | undefined): void {
-  const { worker, member, relay, asks, options } = to;
-  switch (message.type) {
-    case 'hello':
-      return;
-    case 'listening':
-      keepListener(message, handle, options);
-      member.heard.add(message.key);
-      member.readiness.listening(message.key);
-      return;
-    case 'listen_failed':
-      listenFailed(to, message);
-      return;
-    case 'warm': {
-      const failed = member.readiness.warm(message.status);
-      if (!failed) return;
-      const detail = `the warm-up request failed: ${message.message}`;
-      options.emit({ type: 'boot_failed', worker, message: detail, retryAtOnce: false });
-      return;
-    }
-    case 'report':
-      member.connections = message.report.connections;
-      member.reportedAt = options.now();
-      options.ledger.report(worker, member.slot, message, member.reportedAt);
-      options.emit({ type: 'report', worker, report: message.report });
-      return;
-    case 'connection':
-      if (handle !== undefined) relay.offer(message.key, handle, message.fresh);
-      return;
-    case 'adopted':
-      relay.adopted(worker, message.id, message.ok);
-      return;
-    case 'answer':
-      asks.answered(worker, message);
-      return;
-    case 'drained':
-      options.ledger.drained(worker, message.result);
-      options.emit({ type: 'drained', worker, result: message.result });
-      return;
-  }
-}
-
-function keepListener(
-  message: Extract<WorkerMessage, { type: 'listening' }>,
-  handle: RawHandle | undefined,
-  options: FleetOptions,
-): void {
-  if (message.inherited || handle === undefined) return;
-  const { key, address, scheme } = message;
-  if (options.listeners.keep({ key, address, scheme }, handle)) {
-    options.onListening({ key, address, scheme });
-  }
-}
-
-function listenFailed(
-  to: Receiver,
-  message: Extract<WorkerMessage, { type: 'listen_failed' }>,
-): void {
-  to.member.listenFailure = message.message;
-  to.options.onListenFailure(message.message);
-  // It was born before we knew of that socket, which a sibling bound meanwhile: our fault, not the
-  // app's.
-  if (message.code === 'EADDRINUSE' && to.options.listeners.has(message.key)) {
-    to.options.emit({
-      type: 'boot_failed',
-      worker: to.worker,
-      message: `${message.message} (bound by a sibling meanwhile)`,
-      retryAtOnce: true,
-    });
-  }
-}
-
 function exitedEvent(
   worker: WorkerId,
   member: Member,
-  exit: WorkerExit,
+  exit: ProcessExit,
   options: FleetOptions,
 ): PoolEvent {
   const detail = explainExit(exit, {

@@ -44,8 +44,8 @@ export function startGuard({
       // Its own session: neither Ctrl-C nor a signal to our process group may reach it.
       detached: true,
       cwd: '/',
-      // The script travels in the environment, so that `ps` shows one readable line; the workers do,
-      // so that there is no moment in which a guard runs that has not heard of them.
+      // In the environment, so that `ps` shows one readable line, and so that there is no moment in
+      // which a guard runs that has not heard of the workers.
       env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', SCRIPT, WORKERS: line() },
       stdio: ['pipe', 'ignore', 'ignore'],
     });

@@ -1,37 +1,77 @@
 /** What a worker is started with under one configuration; kept until no worker of it is left. */
+import { getHeapStatistics } from 'node:v8';
 import { fileURLToPath } from 'node:url';
 import { resolveApp } from '../config/app.ts';
+import { workerShareBytes } from '../config/budget.ts';
 import type { Config } from '../config/load.ts';
+import { policyOf } from '../config/policy.ts';
+import type { Settings } from '../config/settings.ts';
+import { heapRoomBytes, v8FlagsFor } from '../config/v8-flags.ts';
+import type { Policy } from '../control/types.ts';
 import type { Launch } from './fleet.ts';
 import { workerEnv } from './worker-env.ts';
+import { spawnWorker } from './worker-process.ts';
 
 const AGENT_PATH = fileURLToPath(new URL('../data/agent/agent.cjs', import.meta.url));
 
 /** Reports are the heartbeat; 1 s costs a worker some 50 µs of CPU per second. */
 const REPORT_INTERVAL_MS = 1000;
 
-export function launchOf({ settings, origins }: Config): Launch {
+/** `budgetBytes` decides on the heap limits; `reserved` workers only answer health checks. */
+export function launchOf(
+  { settings, origins }: Pick<Config, 'settings' | 'origins'>,
+  budgetBytes: number,
+  { reserved = false }: { readonly reserved?: boolean } = {},
+): Launch {
   const port = origins.port.source === 'default' ? null : settings.port;
   // Some shells export HOST as the name of the machine: the app may read it, but it moves nobody.
   const named = origins.host.source !== 'default' && origins.host.where !== 'env HOST';
   const host = named ? settings.host : null;
   const env = workerEnv({ parent: process.env, extra: settings.env, port: settings.port, host });
-  return {
-    spawn: {
-      app: resolveApp(settings.app, process.cwd(), { nodeArgs: settings.nodeArgs, env }),
-      args: settings.args,
-      nodeArgs: settings.nodeArgs,
-      env,
-      cwd: process.cwd(),
-      agent: AGENT_PATH,
-    },
-    brief: {
-      // Asked for by name, an address wins over whatever the app would choose by itself.
-      address: port === null && host === null ? null : { port, host },
-      reportIntervalMs: REPORT_INTERVAL_MS,
-      warmupPath: settings.warmupPath,
-      handover: settings.handover,
-      orphanGraceMs: settings.drainTimeoutMs,
-    },
+  const { warmupPath, nodeArgs } = settings;
+  const spawn = {
+    app: resolveApp(settings.app, process.cwd(), { nodeArgs, env }),
+    args: settings.args,
+    nodeArgs: [...v8FlagsOf(settings, budgetBytes), ...nodeArgs],
+    env,
+    cwd: process.cwd(),
+    agent: AGENT_PATH,
+    stderr: process.stderr,
   };
+  const brief = {
+    // Asked for by name, an address wins over whatever the app would choose by itself.
+    address: port === null && host === null ? null : { port, host },
+    reportIntervalMs: REPORT_INTERVAL_MS,
+    warmupPath,
+    orphanGraceMs: settings.drainTimeoutMs,
+    ...(reserved ? { accept: false, handover: false } : { handover: settings.handover }),
+  };
+  return {
+    warmup: warmupPath !== null,
+    keys: null,
+    start: ({ slot, generation, requestLimit, listeners }, listener) =>
+      spawnWorker(
+        { ...spawn, brief: { ...brief, slot, generation, requestLimit }, listeners },
+        listener,
+      ),
+  };
+}
+
+/** What each worker's V8 is told; empty with `--v8-flags off`. */
+export function v8FlagsOf(settings: Settings, budgetBytes: number): readonly string[] {
+  if (settings.v8Flags === 'off') return [];
+  const options = settings.env['NODE_OPTIONS'] ?? process.env['NODE_OPTIONS'] ?? '';
+  return v8FlagsFor({
+    shareBytes: workerShareBytes(budgetBytes, policyOf(settings)),
+    maxMemoryBytes: settings.maxMemoryBytes,
+    // Workers run in the same binary on the same machine.
+    ownLimitBytes: getHeapStatistics().heap_size_limit,
+    nodeMajor: Number.parseInt(process.versions.node, 10),
+    userArgs: [...settings.nodeArgs, ...options.split(/\s+/)],
+  });
+}
+
+/** What control needs to know of the settings, with what they come to on this machine. */
+export function policyWithin(settings: Settings, budgetBytes: number): Policy {
+  return policyOf(settings, budgetBytes, heapRoomBytes(v8FlagsOf(settings, budgetBytes)));
 }

@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { workersOf } from '../control/pool.ts';
 import type { Effect, Outcome, Policy, Told, WorkerId, WorkerView } from '../control/types.ts';
 import { createLedger, type Ledger } from '../metrics/ledger.ts';
+import { readWorkerMemory } from '../metrics/process-memory.ts';
 import { createSaturationGate, type SaturationGate } from '../probes/saturation.ts';
 import { createCapacityMeter, type CapacityMeter } from './capacity.ts';
 import { createFleet, type Fleet, type FleetOptions } from './fleet.ts';
@@ -54,10 +55,10 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
     ...options,
     ledger,
     emit: (event) => loop.enqueue(event),
-    onReady(worker, pid) {
-      // A boot may block for long: it is no silence.
-      ledger.heard(worker, now());
-      options.sampleNow(sampledOf(worker, pid));
+    onMoment: (worker, pid) => options.sampleNow(sampledOf(worker, pid)),
+    onHealed(worker, pid, tookMs) {
+      const memoryBytes = readWorkerMemory(pid)?.anonBytes;
+      if (memoryBytes !== undefined) loop.enqueue({ type: 'healed', worker, memoryBytes, tookMs });
     },
     now,
   });
@@ -114,6 +115,8 @@ function perform(
       return fleet.drain(effect);
     case 'cut':
       return fleet.cut(effect.worker, effect.scope);
+    case 'heal':
+      return fleet.heal(effect.worker);
     case 'signal':
       if (effect.signal === 'SIGKILL') ledger.killed(effect.worker);
       return fleet.signal(effect.worker, effect.signal);

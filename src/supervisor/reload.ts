@@ -2,6 +2,8 @@
 import { needsRestart, type Config } from '../config/load.ts';
 import { propertyOf, type SettingRow } from '../config/setting-row.ts';
 import { SETTINGS, type SettingKey, type Settings } from '../config/settings.ts';
+import type { CofferdamError } from '../errors.ts';
+import type { Log } from './log.ts';
 
 export interface Reload {
   /** The new configuration, in which what needs a restart is still as it runs. */
@@ -20,6 +22,20 @@ export function planReload(running: Config, wanted: Config): Reload {
     origins[key] = running.origins[key];
   }
   return { config: { ...wanted, settings: settings as Settings, origins }, restart };
+}
+
+export function tellReload(log: Log, { file }: Config, restart: readonly SettingKey[]): void {
+  log.write('info', 'reloading', { file });
+  if (restart.length === 0) return;
+  log.write('warn', 'restart_needed', {
+    settings: restart.join(', '),
+    detail: 'changed, but only a restart applies them',
+  });
+}
+
+export function tellFailure(log: Log, { code, message, hint }: CofferdamError): void {
+  const running = 'the previous configuration';
+  log.write('error', 'reload_failed', { code, detail: message, hint, running });
 }
 
 // --- internal ---

@@ -1,6 +1,7 @@
 /**
  * Reads the memory of every worker each second, from outside, so that a stuck worker is seen too.
  */
+import { performance } from 'node:perf_hooks';
 import { readWorkerMemory, type WorkerMemory } from '../metrics/process-memory.ts';
 import { createTreeMeter, type TreeMemory } from '../metrics/tree.ts';
 import { createOwnHeal } from './own-memory.ts';
@@ -13,6 +14,8 @@ export interface Sampled {
 
 export interface SamplerOptions {
   workers(): readonly Sampled[];
+  /** Each round: what is in use beside the workers, bytes. */
+  onOverhead(bytes: number): void;
 }
 
 export interface Sampler {
@@ -29,6 +32,9 @@ export interface Sampler {
 /** A leak of 100 MB/s is caught within one sample; 25 µs per worker make more pointless to save. */
 const SAMPLE_MS = 1000;
 
+/** A report comes each second, and the memory is read with it: who is later than that is stuck. */
+const LATE_MS = 1400;
+
 /** File pages hardly change, and to count them costs milliseconds per process. */
 const SHARED_PAGES_MS = 30_000;
 
@@ -37,20 +43,29 @@ const FIRST_LOOK_MS = 5000;
 
 export function startSampler(options: SamplerOptions): Sampler {
   const meter = createTreeMeter();
-  const pids = (): number[] => [process.pid, ...options.workers().map(({ pid }) => pid)];
-  const sample = ({ pid, took }: Sampled): WorkerMemory | null => {
+  const known = new Map<number, Reading>();
+  const read = ({ pid, took }: Sampled): void => {
     const memory = readWorkerMemory(pid);
-    if (memory !== null) took(memory);
-    return memory;
+    if (memory === null) return;
+    known.set(pid, { memory, at: performance.now() });
+    took(memory);
   };
+  const pids = (): number[] => [process.pid, ...options.workers().map(({ pid }) => pid)];
   let own = readWorkerMemory(process.pid);
   let tree: TreeMemory | null = null;
-  const readAll = (): void => {
+  const round = (): void => {
     own = readWorkerMemory(process.pid);
-    const all = [own, ...options.workers().map(sample)];
-    tree = meter.add(all.filter((memory) => memory !== null));
+    const workers = options.workers();
+    const lateAt = performance.now() - LATE_MS;
+    for (const worker of workers) if ((known.get(worker.pid)?.at ?? 0) <= lateAt) read(worker);
+    keepOnly(known, workers);
+    const memories = [...known.values()].map(({ memory }) => memory);
+    tree = meter.add(own === null ? memories : [own, ...memories]);
+    if (own !== null) options.onOverhead(own.anonBytes + (tree?.fileBytes ?? 0));
   };
-  const round = setInterval(readAll, SAMPLE_MS);
+  // Soon, but not before there are pools to ask.
+  const firstRound = setImmediate(round);
+  const rounds = setInterval(round, SAMPLE_MS);
   const healSelf = createOwnHeal();
   const look = (): void => {
     if (own !== null) healSelf(own.anonBytes);
@@ -59,15 +74,28 @@ export function startSampler(options: SamplerOptions): Sampler {
   const firstLook = setTimeout(look, FIRST_LOOK_MS);
   const refresh = setInterval(look, SHARED_PAGES_MS);
   return {
-    sample: (worker) => void sample(worker),
+    sample: read,
     // Of the last round: a scrape of 64 workers must not read 64 files.
     tree: () => tree ?? meter.read(pids()),
     supervisorBytes: () => own?.anonBytes ?? null,
     pssBytes: (pid) => meter.pssBytes(pid),
     stop() {
-      clearInterval(round);
+      clearImmediate(firstRound);
+      clearInterval(rounds);
       clearTimeout(firstLook);
       clearInterval(refresh);
     },
   };
+}
+
+// --- internal ---
+
+interface Reading {
+  readonly memory: WorkerMemory;
+  readonly at: number;
+}
+
+function keepOnly(known: Map<number, Reading>, workers: readonly Sampled[]): void {
+  const live = new Set(workers.map(({ pid }) => pid));
+  for (const pid of known.keys()) if (!live.has(pid)) known.delete(pid);
 }

@@ -1,6 +1,8 @@
 /** What a running Cofferdam tells of itself: one plain record, made from what is known already. */
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
+import { timeToLimitMs } from '../control/forecast.ts';
+import { notesOn, recyclerLoad } from '../control/load.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';
 import type { NextRecycle, Status, WorkerStatus } from '../control/status.ts';
 import type { WorkerView } from '../control/types.ts';
@@ -38,6 +40,8 @@ export function statusOf(sources: StatusSources): Status {
     recycles,
     crashes,
     bootFailures,
+    recyclerLoad: recyclerLoad(pool),
+    notes: notesOn(pool),
   };
 }
 
@@ -59,6 +63,7 @@ function workerOf(view: WorkerView, { pool, ledger }: StatusSources, now: number
   const limitBytes = pool.policy.maxMemoryBytes;
   const { slot, generation, pid, state, requests, inFlight, longLived, connections } = view;
   const { memoryBytes, heapUsedBytes, eventLoopUtilization, responsive } = view;
+  const { floorBytes, slopeBytesPerRequest } = view;
   return {
     slot,
     generation,
@@ -71,6 +76,9 @@ function workerOf(view: WorkerView, { pool, ledger }: StatusSources, now: number
     connections,
     memoryBytes,
     limitBytes,
+    floorBytes,
+    slopeBytesPerRequest,
+    timeToLimitMs: timeToLimit(pool, view, now),
     heapUsedBytes,
     eventLoopUtilization,
     slopeBytesPerSecond,
@@ -85,6 +93,12 @@ function workerOf(view: WorkerView, { pool, ledger }: StatusSources, now: number
           })
         : null,
   };
+}
+
+function timeToLimit(pool: PoolState, { worker: id }: WorkerView, now: number): number | null {
+  const worker = pool.workers.get(id);
+  const ms = worker === undefined ? Infinity : timeToLimitMs(pool, worker, now);
+  return ms === Infinity ? null : Math.round(ms);
 }
 
 interface Trend {

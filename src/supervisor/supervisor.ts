@@ -6,7 +6,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
-import { policyOf } from '../config/policy.ts';
 import type { SettingKey } from '../config/settings.ts';
 import type { Outcome, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
@@ -19,14 +18,15 @@ import type { Launch } from './fleet.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { startGuard, type Guard } from './guard.ts';
 import { startHealth, type Health } from './health-pool.ts';
-import { launchOf } from './launch.ts';
+import { launchOf, policyWithin } from './launch.ts';
 import { createListeners, urlOf } from './listeners.ts';
 import type { Log } from './log.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
 import { openOps, type Ops } from './open-ops.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
-import { planReload } from './reload.ts';
+import { watchPressure, type PressureWatch } from './pressure.ts';
+import { planReload, tellFailure, tellReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
 import { statusOf } from './status.ts';
@@ -65,6 +65,7 @@ class Supervisor {
   readonly #sampler: Sampler;
   readonly #observer: Observer;
   readonly #health: Health;
+  readonly #pressure: PressureWatch;
   readonly #notifier: Notifier;
   #config: Config;
   /** By configuration epoch. */
@@ -81,8 +82,8 @@ class Supervisor {
     this.#log = options.log;
     this.#config = options.config;
     const { settings } = options.config;
-    this.#launches.set(this.#epoch, launchOf(options.config));
     this.#budget = budgetOf(settings);
+    this.#launches.set(this.#epoch, launchOf(options.config, this.#budget.bytes));
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
     });
@@ -92,12 +93,13 @@ class Supervisor {
     });
     this.#sampler = startSampler({
       workers: () => this.#pools().flatMap((pool) => pool.sampled()),
+      onOverhead: (bytes) => this.#pool.loop.enqueue({ type: 'overhead', bytes }),
     });
     const shared = this.#sharedParts();
     this.#pool = createPoolRunner({
       ...shared,
       name: 'app',
-      policy: policyOf(settings),
+      policy: policyWithin(settings, this.#budget.bytes),
       launchOf: (epoch) => this.#launchOf(epoch),
       onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
       onListenFailure: (message) => (this.#listenFailure = message),
@@ -108,8 +110,11 @@ class Supervisor {
       ...shared,
       app: this.#pool,
       settings: () => this.#config.settings,
-      launch: () => this.#launchOf(this.#epoch),
+      launch: () => launchOf(this.#config, this.#budget.bytes, { reserved: true }),
       log: this.#log,
+    });
+    this.#pressure = watchPressure({
+      onPressure: () => this.#pool.loop.enqueue({ type: 'pressure' }),
     });
     this.#observer = createObserver({
       pools: () => this.#pools(),
@@ -153,7 +158,7 @@ class Supervisor {
   /** Effects come in the order of their epochs: older launches are not asked for any more. */
   #launchOf(epoch: number): Launch {
     for (const older of this.#launches.keys()) if (older < epoch) this.#launches.delete(older);
-    return this.#launches.get(epoch) ?? launchOf(this.#config);
+    return this.#launches.get(epoch) ?? launchOf(this.#config, this.#budget.bytes);
   }
 
   /** What the pools have in common. */
@@ -238,29 +243,20 @@ class Supervisor {
     try {
       const { config, restart } = planReload(this.#config, await this.#options.readConfig());
       const budget = budgetOf(config.settings);
-      this.#launches.set(this.#epoch + 1, launchOf(config));
+      this.#launches.set(this.#epoch + 1, launchOf(config, budget.bytes));
       this.#epoch += 1;
       this.#config = config;
       this.#budget = budget;
-      this.#pool.loop.enqueue({ type: 'reload', policy: policyOf(config.settings) });
+      this.#pool.loop.enqueue({
+        type: 'reload',
+        policy: policyWithin(config.settings, budget.bytes),
+      });
       this.#observer.reloaded(true);
-      this.#log.write('info', 'reloading', { file: config.file });
-      if (restart.length > 0) {
-        this.#log.write('warn', 'restart_needed', {
-          settings: restart.join(', '),
-          detail: 'changed, but only a restart applies them',
-        });
-      }
+      tellReload(this.#log, config, restart);
       return restart;
     } catch (error) {
-      const { code, message, hint } = error as CofferdamError;
       this.#observer.reloaded(false);
-      this.#log.write('error', 'reload_failed', {
-        code,
-        detail: message,
-        hint,
-        running: 'the previous configuration',
-      });
+      tellFailure(this.#log, error as CofferdamError);
       throw error;
     }
   }
@@ -284,6 +280,7 @@ class Supervisor {
     this.#health.close();
     this.#observer.stop();
     this.#sampler.stop();
+    this.#pressure.stop();
     this.#waiters.abandon();
     this.#ops?.close();
     this.#listeners.close();

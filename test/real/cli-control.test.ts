@@ -69,6 +69,9 @@ const STATUS: Status = {
     connections: 1000,
     memoryBytes: 212 * 2 ** 20,
     limitBytes: slot === 1 ? 0 : 220 * 2 ** 20,
+    floorBytes: 20 * 2 ** 20,
+    slopeBytesPerRequest: null,
+    timeToLimitMs: null,
     heapUsedBytes: 50 * 2 ** 20,
     eventLoopUtilization: 0,
     slopeBytesPerSecond: slot === 1 ? 0 : 1023 * 1024,
@@ -78,6 +81,8 @@ const STATUS: Status = {
   recycles: { ...RECYCLES, max_memory: 3, manual: 1 } as Record<RecycleReason, number>,
   crashes: 2,
   bootFailures: 0,
+  recyclerLoad: 0.1,
+  notes: [],
 };
 
 describe('status', () => {

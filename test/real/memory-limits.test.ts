@@ -31,7 +31,7 @@ describe('max-memory', { timeout: 60_000 }, () => {
     await stopLoad(clients);
     const [recycled] = pool.told('recycled');
     expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
-    // The sample may have come while the 200 MiB were still being filled.
+    // Its memory may have been read while the app was still filling it.
     expect(recycled?.memoryBytes).toBeGreaterThan(150 * MIB);
     expect(recycled?.ageMs).toBeLessThan(10_000);
     expect(pool.told('recycled')).toHaveLength(1);
@@ -50,7 +50,8 @@ describe('max-memory', { timeout: 60_000 }, () => {
     expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
     expect(recycled?.memoryBytes).toBeGreaterThan(150 * MIB);
     expect(recycled?.memoryBytes).toBeLessThan(300 * MIB);
-    expect(recycled?.ageMs).toBeGreaterThanOrEqual(12_000);
+    // Two intervals after the tenth second; a report may come a little early.
+    expect(recycled?.ageMs).toBeGreaterThanOrEqual(11_800);
   });
 
   test('below what a fresh worker needs: said once, and no loop of recycles', async () => {

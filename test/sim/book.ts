@@ -18,7 +18,12 @@ export interface Entry {
   readonly generation: number;
   readyAt: number | null;
   silent: boolean;
+  /** A request of it ran past its deadline. */
+  stuck: boolean;
   longLived: boolean;
+  memoryBytes: number;
+  /** First sample since it was ready. */
+  floorBytes: number | null;
   drainedAt: number | null;
   cut: 'none' | 'requests' | 'all';
   /** Requests may not be cut earlier. */
@@ -51,6 +56,14 @@ export interface Book {
   leaveAt: number | null;
   stopBy: number;
   ended: boolean;
+  /** Memory in use beside the workers. */
+  overheadBytes: number;
+  /** Largest floor of this configuration. */
+  floorBytes: number;
+  /** The last word on the budget was that it is exceeded. */
+  overBudget: boolean;
+  /** The worker that collects its garbage. */
+  heals: { readonly worker: WorkerId; until: number } | null;
   crashed: number;
   bootFailed: number;
   recycled: number;
@@ -81,6 +94,10 @@ export function createBook(policy: Policy, latenessMs: number): Book {
     leaveAt: null,
     stopBy: Infinity,
     ended: false,
+    overheadBytes: 0,
+    floorBytes: 0,
+    overBudget: false,
+    heals: null,
     crashed: 0,
     bootFailed: 0,
     recycled: 0,
@@ -95,7 +112,10 @@ export function createEntry(id: WorkerId, slot: number, generation: number): Ent
     generation,
     readyAt: null,
     silent: false,
+    stuck: false,
     longLived: false,
+    memoryBytes: 0,
+    floorBytes: null,
     drainedAt: null,
     cut: 'none',
     cutAt: Infinity,
@@ -111,6 +131,15 @@ export function isServing(entry: Entry): boolean {
   return (
     entry.readyAt !== null && entry.drainedAt === null && entry.termAt === null && !entry.killed
   );
+}
+
+/** What is in use; a worker that was not sampled yet will need as much as others did. */
+export function usedBytes(book: Book): number {
+  let sum = book.overheadBytes;
+  for (const { memoryBytes, floorBytes } of book.live.values()) {
+    sum += Math.max(memoryBytes, floorBytes === null ? book.floorBytes : 0);
+  }
+  return sum;
 }
 
 export function backoffOf(book: Book, slot: number): SlotBackoff {
@@ -141,6 +170,22 @@ export function hear(book: Book, event: PoolEvent, now: number): void {
       return hearReport(book, book.live.get(event.worker), event.report.longLived > 0);
     case 'exited':
       return hearExit(book, book.live.get(event.worker));
+    case 'sample':
+      return hearSample(book, book.live.get(event.worker), event.memoryBytes);
+    case 'healed':
+      if (book.heals?.worker !== event.worker) return;
+      book.heals = null;
+      return hearSample(book, book.live.get(event.worker), event.memoryBytes);
+    case 'overdue': {
+      const entry = book.live.get(event.worker);
+      if (entry !== undefined) entry.stuck = true;
+      return;
+    }
+    case 'overhead':
+      book.overheadBytes = event.bytes;
+      return;
+    case 'disconnected':
+      return hearDisconnect(book, book.live.get(event.worker), now);
     default:
   }
 }
@@ -169,6 +214,7 @@ function hearReload(book: Book, policy: Policy): void {
   const longerMs = Math.max(0, ladderMs(policy) - ladderMs(book.policy));
   for (const entry of book.live.values()) if (entry.termAt === null) entry.goneBy += longerMs;
   book.policy = policy;
+  book.floorBytes = 0;
   book.backoff.clear();
 }
 
@@ -189,6 +235,7 @@ function hearStop(book: Book, mode: 'graceful' | 'now', now: number): void {
 function hearSuspended(book: Book, gapMs: number): void {
   book.stopBy += gapMs;
   for (const backoff of book.backoff.values()) backoff.notBefore += gapMs;
+  if (book.heals !== null) book.heals.until += gapMs;
   for (const entry of book.live.values()) {
     entry.goneBy += gapMs;
     entry.killAt += gapMs;
@@ -224,4 +271,23 @@ function hearExit(book: Book, entry: Entry | undefined): void {
   book.live.delete(entry.id);
   if (book.stopping !== null && entry.killed) book.killed += 1;
   if (book.open.get(entry.slot)?.old === entry.id && isServing(entry)) book.open.delete(entry.slot);
+}
+
+function hearSample(book: Book, entry: Entry | undefined, memoryBytes: number): void {
+  if (entry === undefined) return;
+  entry.memoryBytes = memoryBytes;
+  if (entry.floorBytes !== null || !isServing(entry)) return;
+  entry.floorBytes = memoryBytes;
+  book.floorBytes = Math.max(book.floorBytes, memoryBytes);
+}
+
+/** Nobody can lead it any more: it counts as crashed, and has one drain timeout to leave. */
+function hearDisconnect(book: Book, entry: Entry | undefined, now: number): void {
+  if (entry === undefined || !isServing(entry)) return;
+  book.lastExit = entry;
+  if (book.open.get(entry.slot)?.old === entry.id) book.open.delete(entry.slot);
+  entry.drainedAt = now;
+  entry.cutAt = now + book.policy.drainTimeoutMs;
+  entry.longCutAt = entry.cutAt;
+  entry.goneBy = drainBound(book, now, false);
 }

@@ -17,6 +17,10 @@ export interface FakeWorker {
   readonly crashAfterMs: number;
   readonly blocksAfterMs: number;
   readonly blockedForMs: number;
+  /** From its readiness; Infinity = never. */
+  readonly idleAfterMs: number;
+  /** From its birth; Infinity = never. */
+  readonly disconnectsAfterMs: number;
   readonly ignoresTerm: boolean;
   readonly drainStyle: 'polite' | 'never' | 'exits' | 'crashes';
   /** How long its requests and long-lived connections last after the drain began. */
@@ -26,6 +30,10 @@ export interface FakeWorker {
   readonly floorBytes: number;
   readonly slopeBytes: number;
   readyAt: number | null;
+  /** Its channel is closed: it hears nothing and tells nothing. */
+  deaf: boolean;
+  /** It collected its garbage. */
+  healed: boolean;
   drainAt: number | null;
   requestsEndAt: number;
   longEndAt: number;
@@ -54,6 +62,8 @@ export function createFakeWorker(
         : never,
     blocksAfterMs: dice.chance(nature.blocks) ? dice.between(0, 20_000) : never,
     blockedForMs: dice.chance(0.5) ? never : dice.between(1000, 20_000),
+    idleAfterMs: dice.chance(nature.idles) ? dice.between(1000, 20_000) : never,
+    disconnectsAfterMs: dice.chance(nature.disconnects) ? dice.between(0, 30_000) : never,
     ignoresTerm: dice.chance(nature.ignoresTerm),
     drainStyle: dice.chance(nature.neverDrains)
       ? 'never'
@@ -70,6 +80,8 @@ export function createFakeWorker(
     floorBytes: nature.floorBytes,
     slopeBytes: nature.slopeBytes,
     readyAt: null,
+    deaf: false,
+    healed: false,
     drainAt: null,
     requestsEndAt: never,
     longEndAt: never,
@@ -88,12 +100,14 @@ export function isBlocked(worker: FakeWorker, now: number): boolean {
 
 export function requestsOf(worker: FakeWorker, now: number): number {
   if (worker.readyAt === null) return 0;
-  const until = Math.min(now, worker.drainAt ?? now, worker.readyAt + worker.blocksAfterMs);
+  const servesMs = Math.min(worker.blocksAfterMs, worker.idleAfterMs);
+  const until = Math.min(now, worker.drainAt ?? now, worker.readyAt + servesMs);
   return Math.max(0, Math.floor(((until - worker.readyAt) / 1000) * worker.requestsPerSecond));
 }
 
 export function memoryOf(worker: FakeWorker, now: number, dice: Dice): number {
-  const leaked = requestsOf(worker, now) * worker.slopeBytes;
+  const share = worker.healed ? KEPT_SHARE : 1;
+  const leaked = requestsOf(worker, now) * worker.slopeBytes * share;
   return Math.round(worker.floorBytes * dice.between(0.95, 1.1) + leaked);
 }
 
@@ -102,9 +116,7 @@ export function reportOf(worker: FakeWorker, now: number): WorkerReport {
   const longLived = worker.longLastMs > 0 && now < worker.longEndAt ? 2 : 0;
   const short = draining
     ? Number(now < worker.requestsEndAt)
-    : worker.requestsPerSecond > 0
-      ? 1
-      : 0;
+    : Number(worker.requestsPerSecond > 0 && !isIdle(worker, now));
   return {
     requests: requestsOf(worker, now),
     inFlight: longLived + short,
@@ -121,6 +133,13 @@ export function drainResultOf(worker: FakeWorker): DrainResult {
 }
 
 // --- internal ---
+
+/** Of what a burst takes, so much is still in use after a collection. */
+const KEPT_SHARE = 0.2;
+
+function isIdle({ readyAt, idleAfterMs }: FakeWorker, now: number): boolean {
+  return readyAt !== null && now >= readyAt + idleAfterMs;
+}
 
 function drawBoot(nature: Nature, dice: Dice): FakeWorker['boot'] {
   if (dice.chance(nature.spawnFails)) return 'spawn_fails';

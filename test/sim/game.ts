@@ -29,9 +29,14 @@ export interface Game {
   readonly history: string[] | null;
 }
 
-export function createGame(seed: number, perform: Game['perform'], keepHistory: boolean): Game {
+export function createGame(
+  seed: number,
+  perform: Game['perform'],
+  keepHistory: boolean,
+  draw: (dice: Dice) => Scenario = drawScenario,
+): Game {
   const dice = createDice(seed);
-  const scenario = drawScenario(dice);
+  const scenario = draw(dice);
   return {
     dice,
     scenario,

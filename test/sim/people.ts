@@ -73,6 +73,8 @@ function drawNoise(game: Game): PoolEvent {
   return dice.pick<() => PoolEvent>([
     () => ({ type: 'start' }),
     () => ({ type: 'tick' }),
+    () => ({ type: 'pressure' }),
+    () => ({ type: 'healed', worker, memoryBytes: 1, tookMs: 1 }),
     () => ({ type: 'scale', slots: NaN }),
     () => ({ type: 'scale', slots: -7.5 }),
     () => ({ type: 'recycle', slot: 77, reason: 'manual' }),

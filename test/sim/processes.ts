@@ -9,7 +9,7 @@ import {
   type FakeWorker,
 } from './fake-worker.ts';
 import { feed, type Game } from './game.ts';
-import { HEALTHY } from './scenario.ts';
+import { HEALTHY, MEBIBYTE } from './scenario.ts';
 
 export function perform(game: Game, effect: Effect): void {
   switch (effect.type) {
@@ -21,6 +21,8 @@ export function perform(game: Game, effect: Effect): void {
       return cut(game, find(game, effect.worker), effect.scope);
     case 'signal':
       return signal(game, find(game, effect.worker), effect.signal);
+    case 'heal':
+      return heal(game, find(game, effect.worker));
     case 'finished':
       game.outcome = effect.outcome.type;
       return;
@@ -62,19 +64,32 @@ function exit(
 function spawn(game: Game, effect: Extract<Effect, { type: 'spawn' }>): void {
   const { dice, now } = game;
   const { worker: id, slot, requestLimit } = effect;
-  // Most games would end with their first boot if that one were as unlucky as the others.
-  const nature = id === 1 && dice.chance(0.9) ? HEALTHY : game.nature;
+  const nature = id === 1 && dice.chance(game.scenario.luckyFirst) ? HEALTHY : game.nature;
   const worker = createFakeWorker({ id, slot, requestLimit }, nature, dice);
   game.workers.set(id, worker);
   if (worker.boot === 'spawn_fails') return exit(game, worker, 0, { code: null, signal: null });
   game.queue.add(now, () => feed(game, { type: 'spawned', worker: id, pid: 1000 + id }));
   if (worker.boot === 'exits') return exit(game, worker, worker.bootMs, { code: 1, signal: null });
   later(game, worker, worker.bootMs, () => boot(game, worker));
+  later(game, worker, worker.disconnectsAfterMs, () => disconnect(game, worker));
   later(game, worker, game.scenario.sampleMs, () => sample(game, worker));
+}
+
+/** It takes the closed channel for our death, finishes what it has, and leaves. */
+function disconnect(game: Game, worker: FakeWorker): void {
+  const { id, readyAt } = worker;
+  if (isBlocked(worker, game.now)) return;
+  worker.deaf = true;
+  if (readyAt !== null && worker.drainAt === null) beginDrain(game, worker);
+  feed(game, { type: 'disconnected', worker: id });
+  const leaves = worker.drainStyle !== 'never';
+  const end = Math.max(worker.requestsEndAt, worker.longEndAt);
+  if (leaves) exit(game, worker, Math.max(0, end - game.now), { code: 0, signal: null });
 }
 
 function boot(game: Game, worker: FakeWorker): void {
   const { id } = worker;
+  if (worker.deaf) return;
   if (worker.boot === 'hangs') return;
   if (worker.boot === 'ok') {
     worker.readyAt = game.now;
@@ -90,23 +105,45 @@ function boot(game: Game, worker: FakeWorker): void {
 function report(game: Game, worker: FakeWorker): void {
   const { now, scenario } = game;
   later(game, worker, scenario.reportMs, () => report(game, worker));
-  if (isBlocked(worker, now)) return;
+  if (isBlocked(worker, now) || worker.deaf) return;
   feed(game, { type: 'report', worker: worker.id, report: reportOf(worker, now) });
+  // Memory is read again with each report, so that both numbers are of one moment.
+  if (!worker.gone) feedSample(game, worker);
 }
 
 /** Memory is read from outside, so a blocked worker is sampled as well. */
 function sample(game: Game, worker: FakeWorker): void {
-  const { now, dice, scenario } = game;
+  const { dice, scenario } = game;
   later(game, worker, scenario.sampleMs, () => sample(game, worker));
-  const memoryBytes = memoryOf(worker, now, dice);
+  if (dice.chance(0.5)) {
+    feed(game, { type: 'overhead', bytes: dice.between(30, 50) * MEBIBYTE });
+  }
+  if (!worker.gone) feedSample(game, worker);
+  // A request of it ran past its deadline; whoever does not serve is not meant.
+  if (dice.chance(game.nature.overruns)) feed(game, { type: 'overdue', worker: worker.id });
+}
+
+function feedSample(game: Game, worker: FakeWorker): void {
+  const memoryBytes = memoryOf(worker, game.now, game.dice);
   feed(game, { type: 'sample', worker: worker.id, memoryBytes });
+}
+
+/** What it leaked stays; some never answer. */
+function heal(game: Game, worker: FakeWorker): void {
+  const { dice } = game;
+  if (worker.deaf || isBlocked(worker, game.now) || dice.chance(0.1)) return;
+  const tookMs = dice.whole(30, 1000);
+  later(game, worker, tookMs, () => {
+    worker.healed = true;
+    const memoryBytes = memoryOf(worker, game.now, dice);
+    feed(game, { type: 'healed', worker: worker.id, memoryBytes, tookMs });
+  });
 }
 
 function drain(game: Game, worker: FakeWorker): void {
   const { now, dice } = game;
-  worker.drainAt = now;
-  worker.requestsEndAt = now + worker.requestsLastMs;
-  worker.longEndAt = now + worker.longLastMs;
+  if (worker.deaf) return;
+  beginDrain(game, worker);
   if (isBlocked(worker, now)) return;
   if (worker.drainStyle === 'exits') {
     return exit(game, worker, dice.between(0, 2000), { code: 0, signal: null });
@@ -117,20 +154,26 @@ function drain(game: Game, worker: FakeWorker): void {
   planDrained(game, worker);
 }
 
+function beginDrain({ now }: Game, worker: FakeWorker): void {
+  worker.drainAt = now;
+  worker.requestsEndAt = now + worker.requestsLastMs;
+  worker.longEndAt = now + worker.longLastMs;
+}
+
 function planDrained(game: Game, worker: FakeWorker): void {
   worker.drainPlan += 1;
   if (worker.drainStyle === 'never') return;
   const plan = worker.drainPlan;
   const end = Math.max(worker.requestsEndAt, worker.longEndAt);
   later(game, worker, Math.max(0, end - game.now) + game.dice.between(0, 40), () => {
-    if (plan !== worker.drainPlan || isBlocked(worker, game.now)) return;
+    if (plan !== worker.drainPlan || isBlocked(worker, game.now) || worker.deaf) return;
     feed(game, { type: 'drained', worker: worker.id, result: drainResultOf(worker) });
   });
 }
 
 function cut(game: Game, worker: FakeWorker, scope: 'requests' | 'all'): void {
   const { now } = game;
-  if (isBlocked(worker, now)) return;
+  if (isBlocked(worker, now) || worker.deaf) return;
   if (worker.requestsEndAt > now) worker.cutRequests += 1;
   worker.requestsEndAt = Math.min(worker.requestsEndAt, now);
   if (scope === 'all') {

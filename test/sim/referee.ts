@@ -1,7 +1,7 @@
 /** Watches every step of a game: judges each effect, then compares its book with control's. */
 import { totals, workersOf, type PoolState } from '../../src/control/pool.ts';
 import type { Effect, Policy, PoolEvent } from '../../src/control/types.ts';
-import { createBook, hear, rule, type Book } from './book.ts';
+import { createBook, hear, rule, usedBytes, type Book } from './book.ts';
 import { judge } from './rules.ts';
 
 /** What went into a step and what came out. */
@@ -29,6 +29,7 @@ export function createReferee(policy: Policy, latenessMs: number): Referee {
       for (const effect of effects) judge(book, effect, event, now);
       checkDeadlines(book, now);
       checkCounters(book, state);
+      checkBudget(book, state);
       if (event.type === 'suspended' && !overdue) checkSuspension(effects);
     },
   };
@@ -56,6 +57,14 @@ function checkDeadlines(book: Book, now: number): void {
     if (now > goneBy) rule(false, `worker ${id} should have been gone by ${goneBy}`);
   }
   rule(book.ended || now <= book.stopBy, `the stop should have ended by ${book.stopBy}`);
+}
+
+/** Whoever reads the last word on the budget knows whether it holds. */
+function checkBudget(book: Book, state: PoolState): void {
+  const { budgetBytes } = book.policy;
+  if (budgetBytes === 0 || state.phase.type !== 'running') return;
+  const used = usedBytes(book);
+  rule(used <= budgetBytes || book.overBudget, `${used} bytes are above the budget, untold`);
 }
 
 function checkCounters(book: Book, state: PoolState): void {

@@ -9,6 +9,7 @@ import {
   isServing,
   REAP_MS,
   rule,
+  usedBytes,
   type Book,
   type Entry,
 } from './book.ts';
@@ -26,6 +27,8 @@ export function judge(book: Book, effect: Effect, event: PoolEvent, now: number)
     case 'signal':
       if (effect.signal === 'SIGTERM') return judgeTerm(book, find(book, effect), now);
       return judgeKill(find(book, effect), event, now);
+    case 'heal':
+      return judgeHeal(book, find(book, effect), now);
     case 'tell':
       return judgeTold(book, effect.told, event, now);
     case 'finished':
@@ -119,7 +122,7 @@ function judgeHurry(book: Book, entry: Entry): void {
 function judgeTerm(book: Book, entry: Entry, now: number): void {
   rule(entry.termAt === null && !entry.killed, `second TERM to worker ${entry.id}`);
   if (isServing(entry)) {
-    rule(entry.silent, `TERM to worker ${entry.id}, which serves`);
+    rule(entry.silent || entry.stuck, `TERM to worker ${entry.id}, which serves`);
     judgeLeaving(book, entry);
   }
   const { killTimeoutMs } = book.policy;
@@ -154,6 +157,10 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
       if (told.mode === 'now' || book.leaveAt === null) return;
       rule(now >= book.leaveAt, `stopping ${book.leaveAt - now} ms before the delay is over`);
       return beginStop(book, told.mode, now);
+    case 'over_budget':
+    case 'within_budget':
+      book.overBudget = told.event === 'over_budget';
+      return;
     case 'unresponsive':
       for (const entry of book.live.values()) {
         if (entry.slot === told.slot && isServing(entry)) entry.silent = true;
@@ -173,7 +180,7 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
       return judgeBootFailure(book, told, event, now);
     case 'worker_crashed':
       book.crashed += 1;
-      return judgeCrash(book, told, now);
+      return judgeCrash(book, told, event, now);
     default:
   }
 }
@@ -190,13 +197,34 @@ function judgeRecycle(
   );
   rule(old !== undefined && isServing(old), `recycle in slot ${slot}, where nobody serves`);
   rule(!book.open.has(slot), `second recycle of slot ${slot} at once`);
-  const urgent = reason === 'unresponsive' || reason === 'max_memory';
+  const broken = reason === 'budget' && book.overBudget;
+  const urgent = ['unresponsive', 'request_timeout', 'max_memory'].includes(reason) || broken;
   const trouble = [...book.backoff.values()].some(({ notBefore }) => notBefore > now);
   rule(urgent || !trouble, `recycle of slot ${slot} while another one backs off`);
-  rule(breakFirst === (surge === 0), `slot ${slot}: breakFirst is ${breakFirst}`);
+  const { budgetBytes } = book.policy;
+  const room = budgetBytes === 0 || usedBytes(book) + book.floorBytes <= budgetBytes;
+  rule(breakFirst === (surge === 0 || !room), `slot ${slot}: breakFirst is ${breakFirst}`);
+  judgeAge(book, old, reason, now);
   book.open.set(slot, { old: old.id, breakFirst, replaced: false });
   const most = surge > 0 ? Math.min(gate, surge) : gate;
   rule(book.open.size <= most, `${book.open.size} recycles at once, the gate is ${most}`);
+}
+
+/** A recycle must not trigger the next: only the hard limit replaces what is so young. */
+function judgeAge(book: Book, entry: Entry, reason: string, now: number): void {
+  const { maxMemoryBytes, minAgeMs } = book.policy;
+  if (!['max_memory', 'predicted', 'budget'].includes(reason)) return;
+  if (reason === 'max_memory' && entry.memoryBytes >= maxMemoryBytes) return;
+  const ageMs = now - (entry.readyAt ?? now);
+  rule(ageMs >= minAgeMs, `worker ${entry.id} is replaced for ${reason} after ${ageMs} ms`);
+}
+
+function judgeHeal(book: Book, entry: Entry, now: number): void {
+  const other = book.heals === null ? undefined : book.live.get(book.heals.worker);
+  const waits = other !== undefined && now < (book.heals?.until ?? 0);
+  rule(!waits, `worker ${entry.id} heals beside another one`);
+  rule(isServing(entry) && !book.open.has(entry.slot), `heal of worker ${entry.id}, which leaves`);
+  book.heals = { worker: entry.id, until: now + HEAL_MS };
 }
 
 function judgeBootFailure(
@@ -222,13 +250,15 @@ function judgeBootFailure(
 function judgeCrash(
   book: Book,
   told: Extract<Told, { event: 'worker_crashed' }>,
+  event: PoolEvent,
   now: number,
 ): void {
   const { slot, retryInMs } = told;
   const entry = book.lastExit;
   rule(entry?.slot === slot && entry.readyAt !== null, `slot ${slot}: nobody crashed`);
   rule(entry.termAt === null && !entry.killed, `the exit of worker ${entry.id} was asked for`);
-  if (entry.drainedAt !== null) return rule(retryInMs === 0, 'a leaving worker delays its slot');
+  const leaving = entry.drainedAt !== null && event.type !== 'disconnected';
+  if (leaving) return rule(retryInMs === 0, 'a leaving worker delays its slot');
   const healthySince = entry.readyAt;
   judgeFailure(book, slot, { now, kind: 'crash', healthySince, free: false, retryInMs });
 }
@@ -249,3 +279,6 @@ function judgeEnd(book: Book, outcome: Outcome): void {
   const killed = outcome.type === 'stopped_late' ? outcome.killed : 0;
   rule(killed === book.killed, `${killed} workers killed, not ${book.killed}`);
 }
+
+/** Nobody waits longer for the word of a worker that heals. */
+const HEAL_MS = 10_000;

@@ -20,6 +20,12 @@ export interface Nature {
   readonly longLived: number;
   readonly exitsInDrain: number;
   readonly crashesInDrain: number;
+  /** It has a burst, and then no visitors any more. */
+  readonly idles: number;
+  /** It closes its channel, as with `process.disconnect()`. */
+  readonly disconnects: number;
+  /** In each sample: one of its requests runs past the deadline. */
+  readonly overruns: number;
   readonly bootMs: number;
   readonly requestsPerSecond: number;
   readonly floorBytes: number;
@@ -44,6 +50,8 @@ export interface Scenario {
   readonly sampleMs: number;
   /** How late the supervisor's timer fires at most. */
   readonly latenessMs: number;
+  /** How likely the first worker of all is spared, 0..1: most games would end with it otherwise. */
+  readonly luckyFirst: number;
 }
 
 export const HEALTHY: Nature = {
@@ -61,6 +69,9 @@ export const HEALTHY: Nature = {
   longLived: 0,
   exitsInDrain: 0,
   crashesInDrain: 0,
+  idles: 0,
+  disconnects: 0,
+  overruns: 0,
   bootMs: 500,
   requestsPerSecond: 20,
   floorBytes: 50 * MEBIBYTE,
@@ -94,6 +105,7 @@ export function drawScenario(dice: Dice): Scenario {
     reportMs: dice.pick([500, 1000, 2000]),
     sampleMs: dice.pick([1000, 1000, 3000]),
     latenessMs: dice.pick([0, 0, 5, 100]),
+    luckyFirst: 0.9,
   };
 }
 
@@ -118,6 +130,12 @@ export function drawPolicy(dice: Dice): Policy {
     killTimeoutMs: dice.pick([0, 500, 2000, 5000]),
     shutdownDelayMs: dice.pick([0, 0, 1000, 10_000]),
     unresponsiveTimeoutMs: dice.pick([0, 4000, 10_000]),
+    budgetBytes: dice.pick([0, 150, 300, 600]) * MEBIBYTE,
+    roomBytes: dice.pick([0, 0, 150]) * MEBIBYTE,
+    minAgeMs: dice.pick([1000, 10_000]),
+    predict: dice.chance(0.7),
+    heal: dice.chance(0.7),
+    fitWorkers: dice.chance(0.3),
   };
 }
 
@@ -138,7 +156,10 @@ export function drawNature(dice: Dice): Nature {
     slowRequests: maybe(0.6),
     longLived: maybe(1),
     exitsInDrain: maybe(0.5),
+    overruns: maybe(0.004),
     crashesInDrain: maybe(0.5),
+    idles: maybe(1),
+    disconnects: maybe(0.5),
     bootMs: dice.pick([100, 1000, 4000]),
     requestsPerSecond: dice.pick([0, 5, 50, 300]),
     floorBytes: dice.pick([30, 50, 90]) * MEBIBYTE,
@@ -164,7 +185,8 @@ function drawAction(dice: Dice, policy: Policy): Action {
 
 /** Without limits nothing is due once the reload is through, so the pool must come to rest. */
 function calmPolicy(policy: Policy): Policy {
-  return { ...policy, maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, unresponsiveTimeoutMs: 4000 };
+  const off = { maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, budgetBytes: 0, roomBytes: 0 };
+  return { ...policy, ...off, heal: false, unresponsiveTimeoutMs: 4000 };
 }
 
 /** Upper bound of the time in which one slot after the other comes right. */

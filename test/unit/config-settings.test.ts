@@ -158,7 +158,7 @@ describe('suggest', () => {
 describe('policyOf', () => {
   it('resolves auto, and carries every number over with its unit', async () => {
     const { settings } = await configOf(['app.js', '--max-memory', '200MiB', '--max-age', '1h']);
-    expect(policyOf(settings, 6)).toEqual({
+    expect(policyOf(settings, 512 * 2 ** 20, 0, 6)).toEqual({
       workers: 6,
       workersMin: 6,
       workersMax: 6,
@@ -175,9 +175,15 @@ describe('policyOf', () => {
       killTimeoutMs: 5000,
       shutdownDelayMs: 0,
       unresponsiveTimeoutMs: 30_000,
+      budgetBytes: 512 * 2 ** 20,
+      roomBytes: 0,
+      minAgeMs: 10_000,
+      predict: true,
+      heal: true,
+      fitWorkers: true,
     });
     const ranged = await configOf(['app.js', '-w', '2..8']);
-    expect(policyOf(ranged.settings, 6)).toMatchObject({
+    expect(policyOf(ranged.settings, 0, 0, 6)).toMatchObject({
       workers: 2,
       workersMin: 2,
       workersMax: 8,

@@ -31,6 +31,12 @@ export const POLICY: Policy = {
   killTimeoutMs: 5000,
   shutdownDelayMs: 0,
   unresponsiveTimeoutMs: 60_000,
+  budgetBytes: 0,
+  roomBytes: 0,
+  minAgeMs: 10_000,
+  predict: false,
+  heal: false,
+  fitWorkers: false,
 };
 
 export interface Player {

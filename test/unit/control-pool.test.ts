@@ -81,6 +81,14 @@ describe('recycle', () => {
     expect(player.exit(1)).toEqual([]);
   });
 
+  test('of a worker that hangs in a request ends it without a drain', () => {
+    const player = startReady();
+    expect(player.send({ type: 'overdue', worker: 1 })).toEqual(['spawn 3']);
+    expect(player.ready(3)).toEqual(['TERM 1']);
+    player.exit(1);
+    expect(player.told('recycled')).toMatchObject([{ slot: 1, reason: 'request_timeout' }]);
+  });
+
   test('takes one slot after the other through the gate', () => {
     const player = startReady({ workers: 3 });
     expect(player.send({ type: 'recycle', slot: null, reason: 'manual' })).toEqual(['spawn 4']);

@@ -39,6 +39,7 @@ const EVENTS: { [E in WorkerEventName]: Extract<WorkerEvent, { type: E }> } = {
   terminate: { type: 'terminate' },
   kill: { type: 'kill', why: 'test' },
   ask: { type: 'ask' },
+  overdue: { type: 'overdue', worker: 1 },
   deadline: { type: 'deadline' },
 };
 
@@ -53,12 +54,13 @@ const EXPECTED: Record<WorkerEventName, Record<WorkerStateName, string>> = {
   boot_failed: row('stopping T!', '-', '-', '-', '-', '-', '-'),
   exited: row('gone!', 'gone!', 'gone!', 'gone!', 'gone', 'gone', '-'),
   report: row('booting', 'ready', 'draining', 'lingering', 'stopping', '-', '-'),
-  sample: row('booting', 'ready', 'draining', 'lingering', 'stopping', '-', '-'),
+  sample: row('booting', 'ready!', 'draining', 'lingering', 'stopping', 'killing', '-'),
   drained: row('-', '-', 'stopping T', 'stopping T', 'stopping', '-', '-'),
   drain: row('stopping T', 'draining D', 'draining', 'lingering', '-', '-', '-'),
   terminate: row('stopping T', 'stopping T', 'stopping T', 'stopping T', 'stopping', '-', '-'),
   kill: row('killing K', 'killing K', 'killing K', 'killing K', 'killing K', '-', '-'),
   ask: row('-', 'ready', '-', '-', '-', '-', '-'),
+  overdue: row('-', 'ready', '-', '-', '-', '-', '-'),
   deadline: row('stopping T!', 'ready', 'draining C', 'lingering C', 'killing K', '-', '-'),
 };
 

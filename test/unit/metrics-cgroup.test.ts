@@ -47,14 +47,14 @@ describe('version 2', () => {
       'sys/fs/cgroup/memory.max': `${512 * MIB}\n`,
       'sys/fs/cgroup/memory.current': `${300 * MIB}\n`,
       'sys/fs/cgroup/memory.stat': `anon ${200 * MIB}\nfile 0\ninactive_file ${40 * MIB}\n`,
-      'sys/fs/cgroup/memory.events': 'low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n',
+      'sys/fs/cgroup/memory.events': 'low 0\nhigh 5\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n',
     });
     const cgroup = findMemoryCgroup({ root });
     expect(cgroup?.version).toBe(2);
     const limit = readCgroupLimit(cgroup!, RAM);
     expect(limit?.limitBytes).toBe(512 * MIB);
     expect(readCgroupUsage(cgroup!, limit!.directory)).toBe(260 * MIB);
-    expect(readCgroupEvents(cgroup!)).toEqual({ limitHits: 7, oomKills: 2 });
+    expect(readCgroupEvents(cgroup!)).toEqual({ limitHits: 7, highHits: 5, oomKills: 2 });
   });
 
   test('the lowest limit up the tree counts, and usage is read where it is set', () => {
@@ -116,7 +116,7 @@ describe('version 1', () => {
     const limit = readCgroupLimit(cgroup!, RAM);
     expect(limit?.limitBytes).toBe(128 * MIB);
     expect(readCgroupUsage(cgroup!, limit!.directory)).toBe(70 * MIB);
-    expect(readCgroupEvents(cgroup!)).toEqual({ limitHits: 11, oomKills: 4 });
+    expect(readCgroupEvents(cgroup!)).toEqual({ limitHits: 11, highHits: 0, oomKills: 4 });
   });
 
   test('a parent above the mount is known by hierarchical_memory_limit', () => {

@@ -3,6 +3,7 @@ import type { WorkerBrief } from '../../protocol.ts' with { 'resolution-mode': '
 import { open, send } from './channel.cts';
 import { countRequests, followServer, watchRequests } from './connections.cts';
 import { cut, isDrained, isDraining, startDrain, stopListening } from './drain.cts';
+import { heal } from './heal.cts';
 import { adopt } from './handover.cts';
 import { askApp, warmUp } from './health.cts';
 import type { RawHandle } from './internals.cts';
@@ -69,6 +70,9 @@ function receive(
       break;
     case 'ask':
       askApp(message, brief.accept === false);
+      break;
+    case 'heal':
+      if (!isDraining()) heal();
       break;
     case 'adopt': {
       const { id } = message;

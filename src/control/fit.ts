@@ -1,0 +1,62 @@
+/** How many workers fit: what the CPUs allow, unless the floor of the first one says less. */
+import { FLOOR_HEADROOM } from './recycling.ts';
+import { tell, type PoolState, type Turn } from './turn.ts';
+
+/** The first sample comes at once; where the kernel tells no memory (macOS) it never comes. */
+const FLOOR_WAIT_MS = 1000;
+
+/** Once, when the floor of the first worker is known. */
+export function fitWorkers(turn: Turn): void {
+  const { pool, now } = turn;
+  const { budgetBytes, workers } = pool.policy;
+  if (pool.fittedAt !== null || pool.phase.type !== 'running') return;
+  const floorBytes = pool.lessons.floorBytes;
+  if (floorBytes === null && now < (fitAt(pool) ?? now)) return;
+  pool.fittedAt = now;
+  if (budgetBytes === 0 || floorBytes === null) return;
+  const fitting = countFitting(pool, floorBytes);
+  const detail = explain(pool, floorBytes, fitting);
+  tell(turn, { event: 'floor_measured', floorBytes, workers, budgetBytes, detail });
+  if (!pool.policy.fitWorkers || fitting >= pool.size) return;
+  const from = pool.size;
+  pool.size = Math.max(1, fitting);
+  if (from !== pool.size) tell(turn, { event: 'scaled', from, to: pool.size });
+}
+
+/** Whether the other workers wait for the floor of the first one. */
+export function waitsForFloor({ policy, fittedAt }: PoolState): boolean {
+  return policy.fitWorkers && policy.budgetBytes > 0 && fittedAt === null;
+}
+
+/** So long the floor of the first worker is waited for; null = it is not. */
+export function fitAt(pool: PoolState): number | null {
+  if (pool.fittedAt !== null) return null;
+  const readyAt = [...pool.workers.values()].map((worker) => worker.readyAt ?? Infinity);
+  const at = Math.min(...readyAt) + FLOOR_WAIT_MS;
+  return at === Infinity ? null : at;
+}
+
+// --- internal ---
+
+const MEBIBYTE = 1024 * 1024;
+
+/** Each worker has to be able to grow before a replacement pays; the surge one only has to boot. */
+function countFitting({ policy, overheadBytes }: PoolState, floorBytes: number): number {
+  const surge = Math.min(policy.surge, 1);
+  const left = policy.budgetBytes - overheadBytes - surge * floorBytes;
+  return Math.max(0, Math.floor(left / (floorBytes * FLOOR_HEADROOM)));
+}
+
+function explain(pool: PoolState, floorBytes: number, fitting: number): string {
+  const { policy, size, overheadBytes } = pool;
+  const mib = (bytes: number): string => `${Math.round(bytes / MEBIBYTE)}MiB`;
+  const surge = Math.min(policy.surge, 1);
+  const sum = overheadBytes + (size + surge) * floorBytes;
+  const sums =
+    `floor ${mib(floorBytes)} x (${size} + ${surge} surge) + ${mib(overheadBytes)} = ` +
+    `${mib(sum)} of ${mib(policy.budgetBytes)}`;
+  if (fitting >= size) return sums;
+  return policy.fitWorkers
+    ? `${sums}: room for ${Math.max(1, fitting)} workers`
+    : `${sums}: this cannot hold, ${Math.max(1, fitting)} workers would fit`;
+}

@@ -1,0 +1,126 @@
+/** What the workers say, turned into pool events and into the books. */
+import type { PoolEvent, WorkerId } from '../control/types.ts';
+import type { Ledger } from '../metrics/ledger.ts';
+import type { ListenKey, WorkerMessage } from '../protocol.ts';
+import type { Asks } from './asks.ts';
+import type { Listener, Listeners } from './listeners.ts';
+import type { Readiness } from './readiness.ts';
+import type { Relay } from './relay.ts';
+import type { RawHandle, WorkerProcess } from './worker-process.ts';
+
+/** A worker process, and what is known of it beyond what control knows. */
+export interface Member {
+  readonly slot: number;
+  readonly process: WorkerProcess;
+  readonly readiness: Readiness;
+  /** Addresses it listens on. */
+  readonly heard: Set<ListenKey>;
+  phase: 'booting' | 'ready' | 'draining';
+  connections: number;
+  reportedAt: number;
+  listenFailure: string | null;
+}
+
+export interface HearingOptions {
+  readonly ledger: Ledger;
+  readonly listeners: Listeners;
+  emit(event: PoolEvent): void;
+  onListening(listener: Omit<Listener, 'fd'>): void;
+  /** An app may swallow this error, and then nobody would know. */
+  onListenFailure(message: string): void;
+  /**
+   * A worker became ready (its memory at this moment is its floor), or sent a report (so that
+   * memory and requests are of one moment).
+   */
+  onMoment(worker: WorkerId, pid: number): void;
+  onHealed(worker: WorkerId, pid: number, tookMs: number): void;
+  now(): number;
+}
+
+export interface Hearing {
+  readonly worker: WorkerId;
+  readonly member: Member;
+  readonly relay: Relay;
+  readonly asks: Asks;
+  readonly options: HearingOptions;
+}
+
+/** A handle that comes along belongs to whom the message is for. */
+export function receive(to: Hearing, message: WorkerMessage, handle: RawHandle | undefined): void {
+  const { worker, member, relay, asks, options } = to;
+  switch (message.type) {
+    case 'hello':
+      return;
+    case 'listening':
+      keepListener(message, handle, options);
+      member.heard.add(message.key);
+      member.readiness.listening(message.key);
+      return;
+    case 'listen_failed':
+      listenFailed(to, message);
+      return;
+    case 'warm': {
+      const failed = member.readiness.warm(message.status);
+      if (!failed) return;
+      const detail = `the warm-up request failed: ${message.message}`;
+      options.emit({ type: 'boot_failed', worker, message: detail, retryAtOnce: false });
+      return;
+    }
+    case 'report':
+      member.connections = message.report.connections;
+      member.reportedAt = options.now();
+      options.ledger.report(worker, member.slot, message, member.reportedAt);
+      options.emit({ type: 'report', worker, report: message.report });
+      if (member.process.pid !== undefined) options.onMoment(worker, member.process.pid);
+      return;
+    case 'healed':
+      if (member.process.pid === undefined) return;
+      options.onHealed(worker, member.process.pid, message.tookMs);
+      return;
+    case 'connection':
+      if (handle !== undefined) relay.offer(message.key, handle, message.fresh);
+      return;
+    case 'adopted':
+      relay.adopted(worker, message.id, message.ok);
+      return;
+    case 'answer':
+      asks.answered(worker, message);
+      return;
+    case 'drained':
+      options.ledger.drained(worker, message.result);
+      options.emit({ type: 'drained', worker, result: message.result });
+      return;
+  }
+}
+
+// --- internal ---
+
+function keepListener(
+  message: Extract<WorkerMessage, { type: 'listening' }>,
+  handle: RawHandle | undefined,
+  options: HearingOptions,
+): void {
+  if (message.inherited || handle === undefined) return;
+  const { key, address, scheme } = message;
+  if (options.listeners.keep({ key, address, scheme }, handle)) {
+    options.onListening({ key, address, scheme });
+  }
+}
+
+function listenFailed(
+  to: Hearing,
+  message: Extract<WorkerMessage, { type: 'listen_failed' }>,
+): void {
+  to.member.listenFailure = message.message;
+  to.options.onListenFailure(message.message);
+  // It was born before we knew of that socket, which a sibling bound meanwhile: our fault, not the
+  // app's.
+  if (message.code === 'EADDRINUSE' && to.options.listeners.has(message.key)) {
+    to.options.emit({
+      type: 'boot_failed',
+      worker: to.worker,
+      message: `${message.message} (bound by a sibling meanwhile)`,
+      retryAtOnce: true,
+    });
+  }
+}
