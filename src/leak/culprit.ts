@@ -1,7 +1,8 @@
 /** After a verdict: who holds it, who allocated it, who opened it. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { freemem, tmpdir } from 'node:os';
+import { freemem, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { findMemoryCgroup, readCgroupLimit, readCgroupUsage } from '../metrics/cgroup.ts';
 import { compareProfiles } from './allocation-sites.ts';
 import type { AllocationSite } from './allocation-sites.ts';
 import { readSnapshots } from './heap-compare.ts';
@@ -140,8 +141,10 @@ async function takeSnapshots(
   }
 }
 
-/** What the control group leaves us; Node says 2^64 where there is no limit. */
+/** What the control group leaves, all its processes counted: the app under test is one of them. */
 function constrainedBytes(): number {
-  const limit = process.constrainedMemory();
-  return limit > 0 && limit < 2 ** 53 ? limit - process.memoryUsage().rss : Infinity;
+  const cgroup = findMemoryCgroup();
+  const limit = cgroup === null ? null : readCgroupLimit(cgroup, totalmem());
+  if (cgroup === null || limit === null) return Infinity;
+  return limit.limitBytes - (readCgroupUsage(cgroup, limit.directory) ?? 0);
 }
