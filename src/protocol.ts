@@ -147,6 +147,14 @@ export type WorkerMessage =
     }
   /** It has collected its garbage, in so many milliseconds. */
   | { readonly type: 'healed'; readonly tookMs: number }
+  /** A request ran past its deadline (told by the gateway): the worker hangs in it. */
+  | {
+      readonly type: 'overdue';
+      readonly method: string;
+      readonly target: string;
+      readonly script: string | null;
+      readonly tookMs: number;
+    }
   /** Nothing is left: the worker may be ended. */
   | { readonly type: 'drained'; readonly result: DrainResult };
 

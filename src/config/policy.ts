@@ -1,7 +1,17 @@
 /** Settings → what control needs to know of them. */
 import { availableParallelism } from 'node:os';
 import type { Policy } from '../control/types.ts';
+import type { PoolSize } from './budget.ts';
 import type { Settings } from './settings.ts';
+
+/** All pools together: the budget holds one surge worker, whichever pool needs it. */
+export function poolSizeOf(pools: readonly { readonly settings: Settings }[]): PoolSize {
+  const policies = pools.map(({ settings }) => policyOf(settings));
+  return {
+    workers: policies.reduce((sum, { workers }) => sum + workers, 0),
+    surge: Math.max(...policies.map(({ surge }) => surge)),
+  };
+}
 
 /** `cpus` is what `--workers auto` starts from; a budget or room of 0 bytes is none. */
 export function policyOf(

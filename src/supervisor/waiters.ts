@@ -9,13 +9,14 @@ export interface Recycled {
 
 export interface Waiters {
   /** Resolves when every one of these slots has been recycled; rejects when one cannot be now. */
-  wait(slots: readonly number[]): Promise<readonly Recycled[]>;
-  told(told: Told): void;
-  /** The pool stops: nobody will get an answer any more. */
+  wait(pool: string, slots: readonly number[]): Promise<readonly Recycled[]>;
+  told(told: Told, pool: string): void;
+  /** Everything stops: nobody will get an answer any more. */
   abandon(): void;
 }
 
 interface Waiter {
+  readonly pool: string;
   readonly missing: Set<number>;
   readonly done: Recycled[];
   readonly resolve: (recycled: readonly Recycled[]) => void;
@@ -25,8 +26,10 @@ interface Waiter {
 export function createWaiters(): Waiters {
   const waiters = new Set<Waiter>();
 
-  const settle = (slot: number, act: (waiter: Waiter) => void): void => {
-    for (const waiter of waiters) if (waiter.missing.has(slot)) act(waiter);
+  const settle = (pool: string, slot: number, act: (waiter: Waiter) => void): void => {
+    for (const waiter of waiters) {
+      if (waiter.pool === pool && waiter.missing.has(slot)) act(waiter);
+    }
   };
   const fail = (waiter: Waiter, message: string): void => {
     waiters.delete(waiter);
@@ -34,16 +37,16 @@ export function createWaiters(): Waiters {
   };
 
   return {
-    wait(slots) {
+    wait(pool, slots) {
       if (slots.length === 0) return Promise.resolve([]);
       return new Promise((resolve, reject) => {
-        waiters.add({ missing: new Set(slots), done: [], resolve, reject });
+        waiters.add({ pool, missing: new Set(slots), done: [], resolve, reject });
       });
     },
-    told(told) {
+    told(told, pool) {
       if (told.event === 'recycled') {
         const { slot, replacedInMs } = told;
-        settle(slot, (waiter) => {
+        settle(pool, slot, (waiter) => {
           waiter.missing.delete(slot);
           waiter.done.push({ slot, replacedInMs });
           if (waiter.missing.size > 0) return;
@@ -53,7 +56,7 @@ export function createWaiters(): Waiters {
       }
       if (told.event === 'recycle_postponed') {
         const { slot, detail } = told;
-        settle(slot, (waiter) =>
+        settle(pool, slot, (waiter) =>
           fail(waiter, `slot ${slot} keeps its worker, the replacement does not boot: ${detail}`),
         );
       }
