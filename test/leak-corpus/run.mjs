@@ -108,7 +108,9 @@ export async function runApp(entry, { node, flags }) {
   const { verdict, sentence, elapsedMs, culprit } = report;
   const truth = entry.truth === 'measured' ? measureTruth(app, node) : entry.truth;
   const asked = verdict.kind === 'leak';
-  const right = entry.leaks ? asked && entry.signals.includes(verdict.signal) : !asked;
+  const unit = entry.perSecond === true ? 'second' : 'request';
+  const isKind = entry.signals?.includes(verdict.signal) && verdict.rate?.per === unit;
+  const right = entry.leaks ? asked && isKind : !asked;
   return {
     ...entry,
     node: report.node,
