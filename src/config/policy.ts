@@ -10,11 +10,12 @@ export function policyOf(
   roomBytes = 0,
   cpus: number = availableParallelism(),
 ): Policy {
-  const workers = settings.workers === 'auto' ? { min: cpus, max: cpus } : settings.workers;
   return {
-    workers: workers.min,
-    workersMin: workers.min,
-    workersMax: workers.max,
+    ...sizesOf(settings, cpus),
+    strategy: settings.strategy,
+    spare: settings.spare,
+    idleTimeoutMs: settings.idleTimeoutMs,
+    concurrency: 0,
     maxRequests: settings.maxRequests,
     jitter: settings.jitter,
     maxMemoryBytes: settings.maxMemoryBytes,
@@ -35,4 +36,18 @@ export function policyOf(
     heal: settings.heal,
     fitWorkers: settings.workers === 'auto',
   };
+}
+
+// --- internal ---
+
+/** A number alone is, for a pool that scales, the most that there may be. */
+function sizesOf(
+  { workers, strategy }: Settings,
+  cpus: number,
+): Pick<Policy, 'workers' | 'workersMin' | 'workersMax'> {
+  const { min, max } = workers === 'auto' ? { min: cpus, max: cpus } : workers;
+  // One is started, to learn where the app listens; then it sleeps.
+  if (strategy === 'ondemand') return { workers: 1, workersMin: 1, workersMax: max };
+  const least = strategy === 'dynamic' && min === max ? 1 : min;
+  return { workers: least, workersMin: least, workersMax: max };
 }

@@ -5,6 +5,7 @@
 import { MINUTE_MS, SECOND_MS, TIMER_MAX_MS } from './durations.ts';
 import { MEMORY_SETTINGS, SIZE_LIMITS } from './settings-memory.ts';
 import { OPS_SETTINGS } from './settings-ops.ts';
+import { SCALING_SETTINGS } from './settings-scaling.ts';
 import type { KindValues, SettingRow } from './setting-row.ts';
 
 const WAIT_LIMITS = { min: 100, max: TIMER_MAX_MS, reason: 'below 100ms nothing could finish' };
@@ -103,6 +104,7 @@ export const SETTINGS = [
     commonVariables: ['WEB_CONCURRENCY'],
     elsewhere: ['instances', 'processes', 'threads', 'concurrency', 'num-workers'],
   },
+  ...SCALING_SETTINGS,
   {
     key: 'warmup-path',
     kind: 'string',

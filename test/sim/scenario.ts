@@ -133,6 +133,10 @@ export function drawPolicy(dice: Dice): Policy {
     predict: dice.chance(0.7),
     heal: dice.chance(0.7),
     fitWorkers: dice.chance(0.3),
+    strategy: dice.pick(['static', 'static', 'dynamic', 'ondemand']),
+    spare: dice.whole(0, 2),
+    idleTimeoutMs: dice.pick([1000, 5000, 20_000]),
+    concurrency: dice.pick([0, 0, 1, 4]),
   };
 }
 

@@ -37,6 +37,10 @@ export const POLICY: Policy = {
   predict: false,
   heal: false,
   fitWorkers: false,
+  strategy: 'static',
+  spare: 1,
+  idleTimeoutMs: 10_000,
+  concurrency: 0,
 };
 
 export interface Player {
