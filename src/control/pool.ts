@@ -8,7 +8,7 @@ import { nextStartAt } from './forecast.ts';
 import { endHeal, nextHealAt, startHeal } from './heal.ts';
 import { watchLoad } from './load.ts';
 import { dispatch } from './news.ts';
-import { beginReload, placeCanary } from './reload.ts';
+import { abandonTrial, beginReload, placeCanary } from './reload.ts';
 import { advanceRecycles, startRecycles } from './rollout.ts';
 import { askForStop, finishIfEmpty, stopWhenDue } from './shutdown.ts';
 import { fillSlots, retireExcess } from './slots.ts';
@@ -108,6 +108,7 @@ function apply(turn: Turn, event: PoolEvent): void {
     case 'demand':
       return noteDemand(turn, event);
     case 'stop':
+      abandonTrial(turn, 'Cofferdam stops');
       return askForStop(turn, event);
     case 'suspended':
       return shift(turn, event.gapMs);

@@ -38,6 +38,7 @@ export function dueOf(
   if (isSilent(worker)) {
     return due('unresponsive', RANK.silent, `${policy.unresponsiveTimeoutMs / 1000}s`, true);
   }
+  if (worker.overdue) return due('request_timeout', RANK.silent, '', true);
   if (worker.floorBytes !== null && worker.memoryBytes >= hard) {
     return due('max_memory', RANK.hard, formatBytes(hard), true);
   }

@@ -9,13 +9,21 @@ import type { Policy } from './types.ts';
 export function beginReload(turn: Turn, policy: Policy): void {
   const { pool, now } = turn;
   if (isEnding(turn)) return;
-  abandonCanary(turn);
+  abandonTrial(turn, 'a newer reload came before its first worker was ready');
   pool.reloads += 1;
   const trial = { epoch: pool.reloads, policy, startedAt: now, slot: null, worker: null };
   // Before anything served there is nothing that a rollback could save.
   if (pool.phase.type !== 'running') return commitTrial(turn, trial);
   pool.trial = trial;
   if (pool.size === 0) resize(turn, 1, 'reload');
+}
+
+/** The configuration on trial, if there is one, is not wanted any more. */
+export function abandonTrial(turn: Turn, detail: string): void {
+  const { trial } = turn.pool;
+  if (trial === null) return;
+  rollBack(turn, detail);
+  if (trial.worker !== null) dispatch(turn, trial.worker, { type: 'terminate' });
 }
 
 /**
@@ -47,11 +55,4 @@ function forgetLostCanary(turn: Turn): void {
     trial.worker !== null && pool.workers.get(trial.worker)?.life.state === 'booting';
   const waits = trial.worker === null && slotOf(turn, trial.slot).recycle !== null;
   if (!boots && !waits) pool.trial = { ...trial, slot: null, worker: null };
-}
-
-function abandonCanary(turn: Turn): void {
-  const { trial } = turn.pool;
-  if (trial === null) return;
-  rollBack(turn, 'a newer reload came before its first worker was ready');
-  if (trial.worker !== null) dispatch(turn, trial.worker, { type: 'terminate' });
 }

@@ -4,6 +4,7 @@
  * for a whole idle timeout.
  */
 import { surgeBytes, usedBytes } from './budget.ts';
+import { longestBootMs } from './lessons.ts';
 import { FLOOR_HEADROOM } from './recycling.ts';
 import { noteNeed } from './scaling-state.ts';
 import { resize } from './size.ts';
@@ -19,7 +20,7 @@ export const LAG_LIMIT_MS = 200;
 export const SILENT_MS = 1500;
 /** Between two steps up: a report out of turn, which shows what the last one did, takes 50 ms. */
 export const STEP_LEAST_MS = 100;
-/** Workers that boot may yet be enough: so long they are waited for before the next step. */
+/** Workers that boot may yet be enough: so long they are waited for, or as long as boots take. */
 export const STEP_BOOT_MS = 1000;
 /** A rise that begins so long after the last step is another one, and begins with one worker. */
 export const RISE_MS = 10_000;
@@ -37,13 +38,18 @@ export function noteDemand(turn: Turn, event: Extract<PoolEvent, { type: 'demand
 export function scaleByLoad(turn: Turn): void {
   const { pool, now } = turn;
   if (!scales(pool)) return;
+  // What was there before the first look was wanted by somebody.
+  if (pool.scaling.neededAt.length < pool.size) {
+    pool.scaling = noteNeed(pool.scaling, pool.size, now);
+  }
   const need = needOf(pool, now);
   const [least, most] = boundsOf(pool);
   const wanted = Math.max(least, need.isGuess ? pool.size : Math.min(most, need.workers));
   pool.scaling = noteNeed(pool.scaling, wanted, now);
   if (Math.max(least, need.workers) <= pool.size) return shrink(turn, least);
-  if (need.isGuess && !maySteps(pool, now)) return;
-  const room = Math.min(most, roomOf(pool));
+  if (need.isGuess && !mayStep(pool, now)) return;
+  // One there has to be, or nobody would be served at all.
+  const room = Math.min(most, Math.max(1, roomOf(pool)));
   if (room <= pool.size) return tellCapacity(turn, need.workers, most);
   const { step, steppedAt } = pool.scaling;
   pool.scaling = {
@@ -63,7 +69,7 @@ export function nextScaleAt(pool: PoolState): number {
     if (at > pool.now && at < next) next = at;
   };
   consider(steppedAt + STEP_LEAST_MS);
-  consider(steppedAt + STEP_BOOT_MS);
+  consider(steppedAt + bootWaitMs(pool));
   for (const worker of pool.workers.values()) {
     if (worker.life.state === 'ready') consider(worker.lastReportAt + SILENT_MS);
   }
@@ -131,11 +137,16 @@ function stepOf({ scaling: { step, steppedAt } }: PoolState, now: number): numbe
 }
 
 /** What the last step did has to show first. */
-function maySteps({ scaling, workers }: PoolState, now: number): boolean {
+function mayStep(pool: PoolState, now: number): boolean {
+  const { scaling, workers } = pool;
   const sinceMs = now - scaling.steppedAt;
-  if (sinceMs >= STEP_BOOT_MS) return true;
+  if (sinceMs >= bootWaitMs(pool)) return true;
   const boots = [...workers.values()].some(({ life }) => life.state === 'booting');
   return sinceMs >= STEP_LEAST_MS && !boots;
+}
+
+function bootWaitMs({ lessons }: PoolState): number {
+  return Math.max(STEP_BOOT_MS, longestBootMs(lessons));
 }
 
 /** Shares are sums of fractions: 0.7 / 0.7 must be one worker, not two. */

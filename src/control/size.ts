@@ -1,4 +1,5 @@
 /** How many slots a pool wants: the one place where that number changes, and is told. */
+import { noteNeed } from './scaling-state.ts';
 import { changeSlot, tell, workersIn, type Turn } from './turn.ts';
 import type { Told } from './types.ts';
 
@@ -23,6 +24,7 @@ export function resize(turn: Turn, to: number, why: ScaleReason): void {
     // Whatever it did before it was scaled away: it begins anew, and not all of them at once.
     if (workersIn(turn, number).length === 0) changeSlot(turn, number, { everReady: false });
   }
+  if (to > from) pool.scaling = noteNeed(pool.scaling, to, turn.now);
   tell(turn, { event: 'scaled', from, to, why });
 }
 

@@ -40,11 +40,11 @@ export function leavesOthersServing(turn: Turn, worker: Worker): boolean {
   );
 }
 
-/** Drains a ready worker, or, when it hears nothing, ends it. */
+/** Drains a ready worker, or, when it hears nothing or hangs in a request, ends it. */
 export function retire(turn: Turn, worker: Worker): void {
   const { policy, size } = turn.pool;
   const { drainTimeoutMs: deadlineMs, longDrainTimeoutMs: longDeadlineMs } = policy;
-  if (isSilent(worker)) dispatch(turn, worker.id, { type: 'terminate' });
+  if (isSilent(worker) || worker.overdue) dispatch(turn, worker.id, { type: 'terminate' });
   else dispatch(turn, worker.id, { type: 'drain', deadlineMs, longDeadlineMs, last: size === 0 });
 }
 

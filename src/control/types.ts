@@ -135,6 +135,8 @@ export type PoolEvent =
   /** The kernel reclaims memory in our control group. */
   | { readonly type: 'pressure' }
   | { readonly type: 'drained'; readonly worker: WorkerId; readonly result: DrainResult }
+  /** A request ran past its deadline, and nothing but its end would stop the worker. */
+  | { readonly type: 'overdue'; readonly worker: WorkerId }
   /** A person or a signal asks for a replacement; `slot: null` = all of them, through the gate. */
   | { readonly type: 'recycle'; readonly slot: number | null; readonly reason: 'manual' }
   /** A new, valid configuration: everything that starts from now on belongs to it. */

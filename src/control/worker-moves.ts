@@ -148,6 +148,9 @@ export const startDrain: Handler<WorkerIn<'ready'>, 'drain'> = (worker, event, {
 
 export const ask: Handler<WorkerIn<'ready'>, 'ask'> = (worker) => become(worker, { asked: true });
 
+export const overrun: Handler<WorkerIn<'ready'>, 'overdue'> = (worker) =>
+  become(worker, { overdue: true });
+
 // Draining and lingering
 
 export const finishDrain: Handler<Worker, 'drained'> = (worker, event, situation) =>

@@ -29,6 +29,7 @@ export const TABLE: Table = {
     terminate: move.terminate,
     kill: move.kill,
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: move.bootTooLong,
   },
   ready: {
@@ -44,6 +45,7 @@ export const TABLE: Table = {
     terminate: move.terminate,
     kill: move.kill,
     ask: move.ask,
+    overdue: move.overrun,
     deadline: move.fallSilent,
   },
   draining: {
@@ -59,6 +61,7 @@ export const TABLE: Table = {
     terminate: move.terminate,
     kill: move.kill,
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: move.drainTooLong,
   },
   lingering: {
@@ -74,6 +77,7 @@ export const TABLE: Table = {
     terminate: move.terminate,
     kill: move.kill,
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: move.lingerTooLong,
   },
   stopping: {
@@ -89,6 +93,7 @@ export const TABLE: Table = {
     terminate: move.hurryKill,
     kill: move.kill,
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: move.killLate,
   },
   killing: {
@@ -104,6 +109,7 @@ export const TABLE: Table = {
     terminate: 'ignore',
     kill: 'ignore',
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: 'ignore',
   },
   gone: {
@@ -119,6 +125,7 @@ export const TABLE: Table = {
     terminate: 'ignore',
     kill: 'ignore',
     ask: 'ignore',
+    overdue: 'ignore',
     deadline: 'ignore',
   },
 };

@@ -61,6 +61,8 @@ export interface Worker {
   readonly ageLimitMs: number;
   /** A person asked for its replacement. */
   readonly asked: boolean;
+  /** A request held it for longer than any may. */
+  readonly overdue: boolean;
   readonly drained: DrainResult | null;
   readonly killed: boolean;
 }
@@ -78,7 +80,8 @@ export type WorkerEvent =
           | 'disconnected'
           | 'report'
           | 'sample'
-          | 'drained';
+          | 'drained'
+          | 'overdue';
       }
     >
   /** Order: leave politely. To one that leaves already it only shortens the deadlines. */
@@ -136,6 +139,7 @@ export function createWorker(birth: Birth): Worker {
     healedBusyAt: null,
     pressed: false,
     asked: false,
+    overdue: false,
     drained: null,
     killed: false,
   };

@@ -4,6 +4,7 @@ import { policyOf } from '../config/policy.ts';
 import { adviseOn } from '../config/validate.ts';
 import type { Told } from '../control/types.ts';
 import type { Budget } from '../metrics/budget.ts';
+import { v8FlagsOf } from './launch.ts';
 import type { Level, Log } from './log.ts';
 
 const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {

@@ -1,6 +1,6 @@
 /** Turns the end of a process into a sentence that a person can act on. */
 import { CofferdamError } from '../errors.ts';
-import type { WorkerExit } from './worker-process.ts';
+import type { ProcessExit } from './child.ts';
 
 export interface ExitContext {
   /** What the app failed to listen on last, if it did. */
@@ -13,7 +13,7 @@ export interface ExitContext {
 }
 
 /** One sentence; quotes the app's own last error line where there is one. */
-export function explainExit(exit: WorkerExit, context: ExitContext): string {
+export function explainExit(exit: ProcessExit, context: ExitContext): string {
   if (exit.spawnError !== null) return `could not be started: ${exit.spawnError.message}`;
   const lines = context.stderrLines;
   if (lines.some((line) => line.includes('JavaScript heap out of memory'))) {
@@ -63,7 +63,7 @@ const NO_BOOT_HINTS: readonly { readonly detail: RegExp; readonly hint: string }
 ];
 
 /** Nothing on stderr explains the end of an app that is content. */
-function byItself({ code }: WorkerExit): string {
+function byItself({ code }: ProcessExit): string {
   return code === 0 ? ' by itself (process.exit, process.disconnect or nothing left to do)' : '';
 }
 

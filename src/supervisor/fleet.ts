@@ -3,22 +3,37 @@
  * into pool events. It decides one thing only: when a worker that boots is ready.
  */
 import type { Effect, PoolEvent, WorkerId } from '../control/types.ts';
-import type { SupervisorMessage } from '../protocol.ts';
+import type { ListenKey, SupervisorMessage } from '../protocol.ts';
 import { createAsks, type AppAnswer } from './asks.ts';
 import { candidatesFor } from './candidates.ts';
+import type { ProcessExit } from './child.ts';
 import { explainExit } from './explain.ts';
 import { receive, type Hearing, type HearingOptions, type Member } from './hearing.ts';
+import type { Listener } from './listeners.ts';
 import { createReadiness } from './readiness.ts';
 import { createRelay, type Relay } from './relay.ts';
-import { spawnWorker, type WorkerExit, type WorkerSpawn } from './worker-process.ts';
+import type { WorkerListener, WorkerProcess } from './worker-process.ts';
 
 type SpawnEffect = Extract<Effect, { type: 'spawn' }>;
 type DrainEffect = Extract<Effect, { type: 'drain' }>;
 
-/** What a worker of some configuration is started with. */
+/** How the workers of one configuration are started. */
 export interface Launch {
-  readonly spawn: Omit<WorkerSpawn, 'brief' | 'listeners' | 'stderr'>;
-  readonly brief: Omit<WorkerSpawn['brief'], 'slot' | 'generation' | 'requestLimit'>;
+  /** Whether a worker has to answer a request of ours before it is ready. */
+  readonly warmup: boolean;
+  /** What it has to listen on before it is ready; null = all that its siblings listen on. */
+  readonly keys: readonly ListenKey[] | null;
+  start(birth: Birth, listener: WorkerListener): WorkerProcess;
+}
+
+/** What is told of a worker to whoever starts it. */
+export interface Birth {
+  readonly worker: WorkerId;
+  readonly slot: number;
+  readonly generation: number;
+  readonly requestLimit: number;
+  /** Sockets that it may inherit. */
+  readonly listeners: readonly Listener[];
 }
 
 export interface FleetOptions extends HearingOptions {
@@ -105,8 +120,8 @@ function spawnMember(
   const launch = options.launchOf(effect.epoch);
   const inherited = options.listeners.all();
   const readiness = createReadiness({
-    expected: inherited.map(({ key }) => key),
-    warmup: launch.brief.warmupPath !== null,
+    expected: launch.keys ?? inherited.map(({ key }) => key),
+    warmup: launch.warmup,
     onReady: () => {
       const member = members.get(worker);
       if (member?.phase !== 'booting') return;
@@ -118,13 +133,8 @@ function spawnMember(
       relay.workerReady();
     },
   });
-  const process_ = spawnWorker(
-    {
-      ...launch.spawn,
-      brief: { ...launch.brief, slot, generation, requestLimit },
-      listeners: inherited,
-      stderr: process.stderr,
-    },
+  const process_ = launch.start(
+    { worker, slot, generation, requestLimit, listeners: inherited },
     {
       onMessage(message, handle) {
         const member = members.get(worker);
@@ -170,7 +180,7 @@ function spawnMember(
 function exitedEvent(
   worker: WorkerId,
   member: Member,
-  exit: WorkerExit,
+  exit: ProcessExit,
   options: FleetOptions,
 ): PoolEvent {
   const detail = explainExit(exit, {

@@ -19,7 +19,7 @@ export interface HealthPoolOptions extends Pick<
 > {
   readonly app: PoolRunner;
   readonly settings: () => Settings;
-  /** What the app's workers are started with now. */
+  /** How workers that only answer health checks are started now. */
   launch(): Launch;
   readonly log: Log;
 }
@@ -57,7 +57,7 @@ export function startHealth(options: HealthPoolOptions): Health {
       ...options,
       name: 'health',
       policy: healthPolicy(policyOf(settings()), settings()),
-      launchOf: () => healthLaunch(options.launch()),
+      launchOf: () => options.launch(),
       onListening: () => {},
       onListenFailure: () => {},
       told: (told) => announce(told, { log: labelled(options.log), publish: () => {} }),
@@ -130,8 +130,4 @@ function healthPolicy(app: Policy, settings: Settings): Policy {
     // The app's pool has waited already when this one is told.
     shutdownDelayMs: 0,
   };
-}
-
-function healthLaunch(launch: Launch): Launch {
-  return { ...launch, brief: { ...launch.brief, accept: false, handover: false } };
 }

@@ -10,36 +10,50 @@ import { heapRoomBytes, v8FlagsFor } from '../config/v8-flags.ts';
 import type { Policy } from '../control/types.ts';
 import type { Launch } from './fleet.ts';
 import { workerEnv } from './worker-env.ts';
+import { spawnWorker } from './worker-process.ts';
 
 const AGENT_PATH = fileURLToPath(new URL('../data/agent/agent.cjs', import.meta.url));
 
 /** Reports are the heartbeat; 1 s costs a worker some 50 µs of CPU per second. */
 const REPORT_INTERVAL_MS = 1000;
 
-/** `budgetBytes` decides on the heap limits of the workers. */
-export function launchOf({ settings, origins }: Config, budgetBytes: number): Launch {
+/** `budgetBytes` decides on the heap limits; `reserved` workers only answer health checks. */
+export function launchOf(
+  { settings, origins }: Pick<Config, 'settings' | 'origins'>,
+  budgetBytes: number,
+  { reserved = false }: { readonly reserved?: boolean } = {},
+): Launch {
   const port = origins.port.source === 'default' ? null : settings.port;
   // Some shells export HOST as the name of the machine: the app may read it, but it moves nobody.
   const named = origins.host.source !== 'default' && origins.host.where !== 'env HOST';
   const host = named ? settings.host : null;
   const env = workerEnv({ parent: process.env, extra: settings.env, port: settings.port, host });
+  const { warmupPath, nodeArgs } = settings;
+  const spawn = {
+    app: resolveApp(settings.app, process.cwd(), { nodeArgs, env }),
+    args: settings.args,
+    nodeArgs: [...v8FlagsOf(settings, budgetBytes), ...nodeArgs],
+    env,
+    cwd: process.cwd(),
+    agent: AGENT_PATH,
+    stderr: process.stderr,
+  };
+  const brief = {
+    // Asked for by name, an address wins over whatever the app would choose by itself.
+    address: port === null && host === null ? null : { port, host },
+    reportIntervalMs: REPORT_INTERVAL_MS,
+    warmupPath,
+    orphanGraceMs: settings.drainTimeoutMs,
+    ...(reserved ? { accept: false, handover: false } : { handover: settings.handover }),
+  };
   return {
-    spawn: {
-      app: resolveApp(settings.app, process.cwd(), { nodeArgs: settings.nodeArgs, env }),
-      args: settings.args,
-      nodeArgs: [...v8FlagsOf(settings, budgetBytes), ...settings.nodeArgs],
-      env,
-      cwd: process.cwd(),
-      agent: AGENT_PATH,
-    },
-    brief: {
-      // Asked for by name, an address wins over whatever the app would choose by itself.
-      address: port === null && host === null ? null : { port, host },
-      reportIntervalMs: REPORT_INTERVAL_MS,
-      warmupPath: settings.warmupPath,
-      handover: settings.handover,
-      orphanGraceMs: settings.drainTimeoutMs,
-    },
+    warmup: warmupPath !== null,
+    keys: null,
+    start: ({ slot, generation, requestLimit, listeners }, listener) =>
+      spawnWorker(
+        { ...spawn, brief: { ...brief, slot, generation, requestLimit }, listeners },
+        listener,
+      ),
   };
 }
 

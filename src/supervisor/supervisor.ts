@@ -110,7 +110,7 @@ class Supervisor {
       ...shared,
       app: this.#pool,
       settings: () => this.#config.settings,
-      launch: () => this.#launchOf(this.#epoch),
+      launch: () => launchOf(this.#config, this.#budget.bytes, { reserved: true }),
       log: this.#log,
     });
     this.#pressure = watchPressure({

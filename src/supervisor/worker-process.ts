@@ -13,6 +13,7 @@ import {
   type WorkerBrief,
   type WorkerMessage,
 } from '../protocol.ts';
+import { forwardStderr, listenToExit, signalProcess, type ProcessExit } from './child.ts';
 import { createTail, type Tail } from './tail.ts';
 
 /** A raw libuv handle as it travels over IPC: a listening socket or a client connection. */
@@ -37,19 +38,12 @@ export interface WorkerSpawn {
   readonly stderr: Writable;
 }
 
-export interface WorkerExit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** Set when the process could not be started at all. */
-  readonly spawnError: Error | null;
-}
-
 export interface WorkerListener {
   onMessage(message: WorkerMessage, handle: RawHandle | undefined): void;
   /** The channel is closed although the process lives: the app called `process.disconnect()`. */
   onDisconnect(): void;
   /** Once, when the process is gone and its last words were read. */
-  onExit(exit: WorkerExit): void;
+  onExit(exit: ProcessExit): void;
 }
 
 export interface WorkerProcess {
@@ -63,12 +57,6 @@ export interface WorkerProcess {
 
 /** The stdio slots: 0 stdin, 1 stdout, 2 stderr, 3 the IPC channel, then the listening sockets. */
 const FIRST_LISTENER_FD = 4;
-
-/**
- * How long after the exit we still wait for the end of stderr: a grandchild that inherited the pipe
- * may hold it open for ever, and the pool must not wait for it.
- */
-const LAST_WORDS_MS = 150;
 
 /** The channel of a process that dies closes a moment before we hear of its death. */
 const DISCONNECT_GRACE_MS = 250;
@@ -90,12 +78,12 @@ export function spawnWorker(options: WorkerSpawn, listener: WorkerListener): Wor
   forwardStderr(child, stderrTail, options.stderr);
   listenToMessages(child, listener);
   listenToDisconnect(child, listener);
-  listenToExit(child, listener);
+  listenToExit(child, (exit) => listener.onExit(exit));
   return {
     pid: child.pid,
     stderrTail,
     send: (message, handle) => send(child, message, handle),
-    signal: (signal) => signalWorker(child, signal),
+    signal: (signal) => signalProcess(child, signal),
   };
 }
 
@@ -124,35 +112,6 @@ function send(child: ChildProcess, message: SupervisorMessage, handle?: RawHandl
 
 function ignore(): void {}
 
-function signalWorker(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): void {
-  if (child.pid === undefined) return;
-  if (signal === 'SIGTERM') {
-    child.kill(signal);
-    return;
-  }
-  killGroup(child.pid);
-}
-
-/** What the app left running in its process group dies with it: nobody else would end it. */
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // ESRCH: nothing left in the group, which is the aim.
-  }
-}
-
-function forwardStderr(child: ChildProcess, tail: Tail, target: Writable): void {
-  child.stderr?.on('data', (chunk: Buffer) => {
-    tail.push(chunk);
-    // A slow terminal slows its writers, as it would without us; nothing is buffered here.
-    if (!target.write(chunk)) {
-      child.stderr?.pause();
-      target.once('drain', () => child.stderr?.resume());
-    }
-  });
-}
-
 function listenToMessages(child: ChildProcess, listener: WorkerListener): void {
   // `internalMessage` is where Node delivers `cmd: NODE_*`; it is missing in the types.
   (child as EventEmitter).on(
@@ -170,29 +129,5 @@ function listenToDisconnect(child: ChildProcess, listener: WorkerListener): void
   // After the timer one look at what came in meanwhile: we may have been the ones who were late.
   child.once('disconnect', () => {
     setTimeout(() => setImmediate(check), DISCONNECT_GRACE_MS).unref();
-  });
-}
-
-function listenToExit(child: ChildProcess, listener: WorkerListener): void {
-  let told = false;
-  const tell = (exit: WorkerExit): void => {
-    if (told) return;
-    told = true;
-    listener.onExit(exit);
-  };
-  child.on('error', (error) => {
-    if (child.pid === undefined) tell({ code: null, signal: null, spawnError: error });
-  });
-  child.on('exit', (code, signal) => {
-    if (child.pid !== undefined) killGroup(child.pid);
-    const exit = { code, signal, spawnError: null };
-    const timer = setTimeout(() => {
-      child.stderr?.destroy();
-      tell(exit);
-    }, LAST_WORDS_MS);
-    child.once('close', () => {
-      clearTimeout(timer);
-      tell(exit);
-    });
   });
 }

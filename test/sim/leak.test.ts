@@ -127,6 +127,7 @@ function drawBase(dice: Dice): Scenario {
     minAgeMs: 10_000,
     predict: true,
     fitWorkers: false,
+    strategy: 'static' as const,
   };
   const nature = {
     ...HEALTHY,

@@ -119,6 +119,8 @@ function sample(game: Game, worker: FakeWorker): void {
     feed(game, { type: 'overhead', bytes: dice.between(30, 50) * MEBIBYTE });
   }
   if (!worker.gone) feedSample(game, worker);
+  // A request of it ran past its deadline; whoever does not serve is not meant.
+  if (dice.chance(game.nature.overruns)) feed(game, { type: 'overdue', worker: worker.id });
 }
 
 function feedSample(game: Game, worker: FakeWorker): void {

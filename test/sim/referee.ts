@@ -30,6 +30,7 @@ export function createReferee(policy: Policy, latenessMs: number): Referee {
       checkDeadlines(book, now);
       checkCounters(book, state);
       checkBudget(book, state);
+      checkDemand(book, state);
       if (event.type === 'suspended' && !overdue) checkSuspension(effects);
     },
   };
@@ -40,6 +41,7 @@ export function isAtRest(state: PoolState): boolean {
   const workers = workersOf(state);
   const slots = new Set(workers.map(({ slot }) => slot));
   return (
+    state.trial === null &&
     slots.size === state.size &&
     workers.length === state.size &&
     workers.every(
@@ -65,6 +67,16 @@ function checkBudget(book: Book, state: PoolState): void {
   if (budgetBytes === 0 || state.phase.type !== 'running') return;
   const used = usedBytes(book);
   rule(used <= budgetBytes || book.overBudget, `${used} bytes are above the budget, untold`);
+}
+
+/** Nobody waits for a pool that sleeps. */
+function checkDemand(book: Book, state: PoolState): void {
+  const { strategy } = book.policy;
+  if (strategy === 'static' || state.phase.type !== 'running' || state.fittedAt === null) return;
+  rule(book.waiting === 0 || state.size > 0, `${book.waiting} requests wait for nobody`);
+  const slots = strategy === 'dynamic' ? book.policy.workersMin : 0;
+  rule(state.size >= Math.min(slots, 1), 'a dynamic pool has no worker');
+  rule(state.epoch === book.epoch, `epoch ${state.epoch} rules, not ${book.epoch}`);
 }
 
 function checkCounters(book: Book, state: PoolState): void {

@@ -24,6 +24,8 @@ export interface Nature {
   readonly idles: number;
   /** It closes its channel, as with `process.disconnect()`. */
   readonly disconnects: number;
+  /** In each sample: one of its requests runs past the deadline. */
+  readonly overruns: number;
   readonly bootMs: number;
   readonly requestsPerSecond: number;
   readonly floorBytes: number;
@@ -69,6 +71,7 @@ export const HEALTHY: Nature = {
   crashesInDrain: 0,
   idles: 0,
   disconnects: 0,
+  overruns: 0,
   bootMs: 500,
   requestsPerSecond: 20,
   floorBytes: 50 * MEBIBYTE,
@@ -157,6 +160,7 @@ export function drawNature(dice: Dice): Nature {
     slowRequests: maybe(0.6),
     longLived: maybe(1),
     exitsInDrain: maybe(0.5),
+    overruns: maybe(0.004),
     crashesInDrain: maybe(0.5),
     idles: maybe(1),
     disconnects: maybe(0.5),
@@ -186,7 +190,7 @@ function drawAction(dice: Dice, policy: Policy): Action {
 /** Without limits nothing is due once the reload is through, so the pool must come to rest. */
 function calmPolicy(policy: Policy): Policy {
   const off = { maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, budgetBytes: 0, roomBytes: 0 };
-  return { ...policy, ...off, heal: false, unresponsiveTimeoutMs: 4000 };
+  return { ...policy, ...off, heal: false, unresponsiveTimeoutMs: 4000, strategy: 'static' };
 }
 
 /** Upper bound of the time in which one slot after the other comes right. */

@@ -45,6 +45,7 @@ test.runIf(only !== undefined)(`the game of seed ${only}`, { timeout: 60_000 }, 
 
 const EVERYTHING = [
   'all_ready',
+  'at_capacity',
   'boot_failed',
   'cut',
   'drain',
@@ -61,6 +62,9 @@ const EVERYTHING = [
   'recycle_started',
   'recycled',
   'recycler_saturated',
+  'reload_rolled_back',
+  'reload_rolling',
+  'reloaded',
   'scaled',
   'signal',
   'spawn',

@@ -39,6 +39,7 @@ const EVENTS: { [E in WorkerEventName]: Extract<WorkerEvent, { type: E }> } = {
   terminate: { type: 'terminate' },
   kill: { type: 'kill', why: 'test' },
   ask: { type: 'ask' },
+  overdue: { type: 'overdue', worker: 1 },
   deadline: { type: 'deadline' },
 };
 
@@ -59,6 +60,7 @@ const EXPECTED: Record<WorkerEventName, Record<WorkerStateName, string>> = {
   terminate: row('stopping T', 'stopping T', 'stopping T', 'stopping T', 'stopping', '-', '-'),
   kill: row('killing K', 'killing K', 'killing K', 'killing K', 'killing K', '-', '-'),
   ask: row('-', 'ready', '-', '-', '-', '-', '-'),
+  overdue: row('-', 'ready', '-', '-', '-', '-', '-'),
   deadline: row('stopping T!', 'ready', 'draining C', 'lingering C', 'killing K', '-', '-'),
 };
 
