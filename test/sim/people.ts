@@ -56,14 +56,14 @@ function act(game: Game, action: Action): void {
  * From now on new workers are healthy: everything has to come right by itself, and then stay so.
  */
 function heal(game: Game, policy: Policy, withinMs: number): void {
-  if (game.referee.book.stopping !== null) return;
+  if (isLeaving(game)) return;
   game.nature = HEALTHY;
   feed(game, { type: 'reload', policy });
   const latest = game.now + withinMs;
   let restingSince = Infinity;
   const look = (): void => {
     const { book } = game.referee;
-    if (book.ended || book.stopping !== null) return;
+    if (book.ended || isLeaving(game)) return;
     const rests = isAtRest(game.state);
     if (!rests) {
       rule(restingSince === Infinity, 'the pool does not stay at rest');
@@ -74,6 +74,11 @@ function heal(game: Game, policy: Policy, withinMs: number): void {
     game.queue.add(game.now + LOOK_MS, look);
   };
   look();
+}
+
+/** A stop is announced or under way: nothing new is begun. */
+function isLeaving({ referee: { book } }: Game): boolean {
+  return book.stopping !== null || book.leaveAt !== null;
 }
 
 /** Messages that make no sense where they come: of the dead, of strangers, twice, too early. */
