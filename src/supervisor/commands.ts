@@ -25,9 +25,7 @@ export function createCommands(options: CommandsOptions): ControlHandler {
     recycle: (parameters) => recycle(parameters, options),
     probe: ({ probe }) => probeNow(probe, options),
     scale: ({ slots }) => scale(slots, options),
-    async reload() {
-      return { ok: true, restart: await options.reload() };
-    },
+    reload: ({ wait }) => reload(wait !== false, options),
   };
   return {
     async handle(name, parameters) {
@@ -69,6 +67,18 @@ function scale(slots: unknown, { loop }: CommandsOptions): Reply {
   const from = loop.state().size;
   loop.enqueue({ type: 'scale', slots: Number(slots) });
   return { ok: true, from, to: Number(slots) };
+}
+
+async function reload(wait: boolean, options: CommandsOptions): Promise<Reply> {
+  const { type } = options.loop.state().phase;
+  if (type === 'leaving' || type === 'stopping') {
+    throw new CofferdamError('COF_CONTROL_REFUSED', 'Cofferdam stops');
+  }
+  const restart = await options.reload();
+  if (!wait) return { ok: true, restart, reloaded: null };
+  // It is enqueued, and control has not heard of it yet.
+  const epoch = options.loop.state().reloads + 1;
+  return { ok: true, restart, reloaded: await options.waiters.waitForReload(epoch) };
 }
 
 async function recycle(parameters: Parameters, options: CommandsOptions): Promise<Reply> {

@@ -53,7 +53,7 @@ function stateOf(pool: PoolState): Status['state'] {
   if (type === 'leaving') return 'leaving';
   if (type !== 'running') return 'stopping';
   const outdated = workersOf(pool).some(({ epoch }) => epoch < pool.epoch);
-  return outdated ? 'reloading' : 'running';
+  return outdated || pool.trial !== null ? 'reloading' : 'running';
 }
 
 function workerOf(view: WorkerView, { pool, ledger }: StatusSources, now: number): WorkerStatus {
