@@ -100,7 +100,8 @@ export const ERRORS = {
     exitCode: EXIT.failed,
   },
   COF_RELOAD_ROLLED_BACK: {
-    meaning: 'The first worker of a reloaded configuration did not become ready: the old one stays.',
+    meaning:
+      'The first worker of a reloaded configuration did not become ready: the old one stays.',
     hint: 'Mend what keeps it from booting, then reload again.',
     exitCode: EXIT.failed,
   },

@@ -91,9 +91,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Read the configuration again, replace the workers.',
     usage: 'cofferdam reload [--no-wait] [--name <name>]',
     settings: 'instance',
-    switches: [
-      ['--no-wait', 'Ask for it and return, instead of waiting until it is done.'],
-    ],
+    switches: [['--no-wait', 'Ask for it and return, instead of waiting until it is done.']],
     examples: ['cofferdam reload'],
     load: () => import('./reload.ts'),
     elsewhere: ['refresh', 'hup'],

@@ -51,8 +51,7 @@ function forgetLostCanary(turn: Turn): void {
   const { pool } = turn;
   const { trial } = pool;
   if (trial === null || trial.slot === null) return;
-  const boots =
-    trial.worker !== null && pool.workers.get(trial.worker)?.life.state === 'booting';
+  const boots = trial.worker !== null && pool.workers.get(trial.worker)?.life.state === 'booting';
   const waits = trial.worker === null && slotOf(turn, trial.slot).recycle !== null;
   if (!boots && !waits) pool.trial = { ...trial, slot: null, worker: null };
 }

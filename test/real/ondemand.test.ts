@@ -1,42 +1,28 @@
 /** A pool on demand: it sleeps and wakes as its clients come and go, and loses none of them. */
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startClients, type ClientKind } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { ask, connectTo } from '../support/inline-app.ts';
-import { ECHO_APP, waitUntil } from '../support/processes.ts';
+import { ECHO_APP, isAlive, waitUntil } from '../support/processes.ts';
 import { failureClasses, NO_FAILURES } from '../support/tally.ts';
-import { serve, statusOfPool } from '../support/serve.ts';
+import { readyPids, serve, statusOfPool } from '../support/serve.ts';
 
 const ONDEMAND = ['--strategy', 'ondemand', '--workers', '2', '--idle-timeout', '2s'];
-/** Twenty, over the kinds of clients that there are. */
-const CYCLES = 10;
+/** Twenty in all, over four pools that sleep at the same time. */
+const CYCLES = 5;
 const CYCLES_MS = 150_000;
 /** Per kind of client and cycle: enough for all of its connections. */
 const ANSWERS = 12;
 const CLIENTS = 6;
 
-function sleeps(pool: RunningCofferdam): number {
-  return pool.told('scaled').filter(({ to }) => to === 0).length;
-}
-
-describe('twenty sleeps lose nothing', () => {
-  test.concurrent.each([
-    { protocol: 'http', kinds: ['raw', 'agent-close', 'undici'] as ClientKind[] },
-    { protocol: 'https', kinds: ['https', 'https-close'] as ClientKind[] },
-  ])('of $protocol', { timeout: CYCLES_MS }, async ({ protocol, kinds }) => {
-    const env = { PROTOCOL: protocol, KEEP_ALIVE_MS: '1000' };
-    const pool = await serve([ECHO_APP, ...ONDEMAND], { env });
-    await pool.waitForTold('all_ready');
-    for (let cycle = 1; cycle <= CYCLES; cycle += 1) {
-      await waitUntil(`sleep ${cycle}`, () => sleeps(pool) >= cycle);
-      // At the very moment in which it falls asleep, or when nobody is left.
-      if (cycle % 2 === 0) await waitUntil('nobody', () => pool.workers().length === 0);
-      const runs = kinds.map((kind) => startClients(kind, { url: pool.url }, { clients: CLIENTS }));
-      await waitUntil('answers', () => runs.every(({ tally }) => tally.ok >= ANSWERS));
-      for (const run of runs) expect(failureClasses(await run.stop())).toEqual(NO_FAILURES);
-    }
-    expect(pool.told('worker_ready').length).toBeGreaterThanOrEqual(CYCLES);
-  });
+test('twenty sleeps lose nothing', { timeout: CYCLES_MS }, async () => {
+  const kinds: readonly ClientKind[][] = [
+    ['raw'],
+    ['agent-close', 'undici'],
+    ['https'],
+    ['https-close'],
+  ];
+  await Promise.all(kinds.map(sleepAndWake));
 });
 
 test('an idle connection outlives the sleep of its worker, and is not cut', async () => {
@@ -51,8 +37,36 @@ test('an idle connection outlives the sleep of its worker, and is not cut', asyn
     status: 200,
     connection: 'close',
   });
-  await waitUntil('nobody', () => pool.workers().length === 0);
+  await waitUntil('nobody', () => isEmpty(pool));
   // Asleep is neither broken nor unready, and a stop finds nobody to wait for.
   expect(await statusOfPool(pool)).toMatchObject({ state: 'running', workers: [] });
   expect(await pool.stop()).toMatchObject({ code: 0 });
 });
+
+// --- internal ---
+
+function sleeps(pool: RunningCofferdam): number {
+  return pool.told('scaled').filter(({ to }) => to === 0).length;
+}
+
+function isEmpty(pool: RunningCofferdam): boolean {
+  return !readyPids(pool).some(isAlive);
+}
+
+async function sleepAndWake(kinds: readonly ClientKind[]): Promise<void> {
+  const protocol = kinds[0]?.startsWith('https') ? 'https' : 'http';
+  const env = { PROTOCOL: protocol, KEEP_ALIVE_MS: '1000' };
+  const pool = await serve([ECHO_APP, ...ONDEMAND], { env });
+  await pool.waitForTold('all_ready');
+  for (let cycle = 1; cycle <= CYCLES; cycle += 1) {
+    await waitUntil(`sleep ${cycle} of ${kinds.join()}`, () => sleeps(pool) >= cycle);
+    // At the very moment in which it falls asleep, or when nobody is left.
+    if (cycle % 2 === 0) await waitUntil(`nobody, for ${kinds.join()}`, () => isEmpty(pool));
+    const runs = kinds.map((kind) => startClients(kind, { url: pool.url }, { clients: CLIENTS }));
+    await waitUntil(`answers for ${kinds.join()}`, () =>
+      runs.every(({ tally }) => tally.ok >= ANSWERS),
+    );
+    for (const run of runs) expect(failureClasses(await run.stop())).toEqual(NO_FAILURES);
+  }
+  expect(pool.told('worker_ready').length).toBeGreaterThanOrEqual(CYCLES);
+}

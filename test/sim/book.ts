@@ -127,9 +127,7 @@ export function createBook(policy: Policy, latenessMs: number): Book {
   };
 }
 
-export function createEntry(
-  birth: Pick<Entry, 'id' | 'slot' | 'generation' | 'epoch'>,
-): Entry {
+export function createEntry(birth: Pick<Entry, 'id' | 'slot' | 'generation' | 'epoch'>): Entry {
   return {
     ...birth,
     readyAt: null,

@@ -110,7 +110,8 @@ function judgeLeaving(book: Book, entry: Entry): void {
   const others = [...book.live.values()].filter((other) => other !== entry && isServing(other));
   if (others.some((other) => other.slot === slot && other.generation > generation)) return;
   const alone = !silent && !others.some((other) => !other.silent);
-  if (slot > book.size) return rule(!alone || book.size === 0, `scale-down takes the last serving worker, ${id}`);
+  if (slot > book.size)
+    return rule(!alone || book.size === 0, `scale-down takes the last serving worker, ${id}`);
   const recycle = book.open.get(slot);
   const told = recycle?.old === id && recycle.breakFirst;
   rule(told, `worker ${id} has to leave before its replacement is ready`);
@@ -233,8 +234,8 @@ function judgeScale(book: Book, told: Extract<Told, { event: 'scaled' }>, now: n
 function judgeRolling(book: Book, told: Extract<Told, { event: 'reload_rolling' }>): void {
   const { trial } = book;
   rule(trial?.epoch === told.epoch, `epoch ${told.epoch} is not on trial`);
-  const canary = [...book.live.values()].find(({ epoch }) => epoch === told.epoch);
-  rule(canary !== undefined && isServing(canary), 'rolls without a canary that serves');
+  const canaries = [...book.live.values()].filter(({ epoch }) => epoch === told.epoch);
+  rule(canaries.some(isServing), 'rolls without a canary that serves');
   adoptTrial(book, trial);
 }
 
