@@ -2,7 +2,7 @@
  * The pool: what the supervisor calls. Pure: the same state, event, time and random numbers always
  * give the same answer; the state that is passed in is never changed.
  */
-import { relievePressure, watchBudget } from './budget.ts';
+import { noteOverhead, relievePressure, watchBudget } from './budget.ts';
 import { fitAt, fitWorkers } from './fit.ts';
 import { nextStartAt } from './forecast.ts';
 import { endHeal, nextHealAt, startHeal } from './heal.ts';
@@ -113,8 +113,7 @@ function apply(turn: Turn, event: PoolEvent): void {
     case 'suspended':
       return shift(turn, event.gapMs);
     case 'overhead':
-      turn.pool.overheadBytes = Math.max(0, event.bytes);
-      return;
+      return noteOverhead(turn, event);
     case 'pressure':
       return relievePressure(turn);
     case 'healed':

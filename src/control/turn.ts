@@ -91,6 +91,10 @@ export interface PoolState {
   readonly lessons: Lessons;
   /** In use beside the workers. */
   readonly overheadBytes: number;
+  /** What other pools grow by, bytes in a millisecond. */
+  readonly othersPerMs: number;
+  /** It is this pool that makes room when the budget does not hold. */
+  readonly mayReclaim: boolean;
   readonly overBudget: boolean;
   /** The recycler load is too high, and that was told. */
   readonly saturated: boolean;
@@ -137,6 +141,8 @@ export function createPoolState(policy: Policy): PoolState {
     fittedAt: null,
     lessons: NO_LESSONS,
     overheadBytes: 0,
+    othersPerMs: 0,
+    mayReclaim: true,
     overBudget: false,
     saturated: false,
     pressedAt: -Infinity,

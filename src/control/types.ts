@@ -123,8 +123,17 @@ export type PoolEvent =
       readonly lagMs?: number;
     }
   | { readonly type: 'sample'; readonly worker: WorkerId; readonly memoryBytes: number }
-  /** What is in use beside the workers: the supervisor, and the file pages that all share. */
-  | { readonly type: 'overhead'; readonly bytes: number }
+  /**
+   * What is in use beside the workers: the supervisor, the file pages that all share, the workers of
+   * other pools. What those pools grow by, and whether it is this one that has to make room for all
+   * (house; a pool that is alone always is).
+   */
+  | {
+      readonly type: 'overhead';
+      readonly bytes: number;
+      readonly growthPerMs?: number;
+      readonly mayReclaim?: boolean;
+    }
   /** The worker has collected its garbage, and needs so much now. */
   | {
       readonly type: 'healed';

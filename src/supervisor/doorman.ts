@@ -18,8 +18,8 @@ export interface Doorman {
 export interface DoormanOptions {
   readonly listeners: Listeners;
   readonly relay: Relay;
-  emit(event: PoolEvent): void;
-  now(): number;
+  readonly emit: (event: PoolEvent) => void;
+  readonly now: () => number;
 }
 
 export function createDoorman({ listeners, relay, emit, now }: DoormanOptions): Doorman {

@@ -2,7 +2,7 @@
 import { getHeapStatistics } from 'node:v8';
 import { fileURLToPath } from 'node:url';
 import { resolveApp } from '../config/app.ts';
-import { workerShareBytes } from '../config/budget.ts';
+import { workerShareBytes, type PoolSize } from '../config/budget.ts';
 import type { Config } from '../config/load.ts';
 import { policyOf } from '../config/policy.ts';
 import type { Settings } from '../config/settings.ts';
@@ -62,7 +62,7 @@ export function v8FlagsOf(settings: Settings, budgetBytes: number): readonly str
   if (settings.v8Flags === 'off') return [];
   const options = settings.env['NODE_OPTIONS'] ?? process.env['NODE_OPTIONS'] ?? '';
   return v8FlagsFor({
-    shareBytes: workerShareBytes(budgetBytes, policyOf(settings)),
+    shareBytes: workerShareBytes(budgetBytes, mostOf(policyOf(settings))),
     maxMemoryBytes: settings.maxMemoryBytes,
     // Workers run in the same binary on the same machine.
     ownLimitBytes: getHeapStatistics().heap_size_limit,
@@ -74,4 +74,11 @@ export function v8FlagsOf(settings: Settings, budgetBytes: number): readonly str
 /** What control needs to know of the settings, with what they come to on this machine. */
 export function policyWithin(settings: Settings, budgetBytes: number): Policy {
   return policyOf(settings, budgetBytes, heapRoomBytes(v8FlagsOf(settings, budgetBytes)));
+}
+
+// --- internal ---
+
+/** A pool that scales shares its budget out as if it were at its largest. */
+function mostOf({ strategy, workers, workersMax, surge }: Policy): PoolSize {
+  return { workers: strategy === 'static' ? workers : workersMax, surge };
 }

@@ -1,8 +1,9 @@
 /** Watches every step of a game: judges each effect, then compares its book with control's. */
 import { totals, workersOf, type PoolState } from '../../src/control/pool.ts';
-import type { Effect, Policy, PoolEvent } from '../../src/control/types.ts';
+import type { Effect, PoolEvent } from '../../src/control/types.ts';
 import { createBook, hear, rule, usedBytes, type Book } from './book.ts';
 import { judge } from './rules.ts';
+import type { Scenario } from './scenario.ts';
 
 /** What went into a step and what came out. */
 export interface Step {
@@ -20,7 +21,9 @@ export interface Referee {
   readonly book: Book;
 }
 
-export function createReferee(policy: Policy, latenessMs: number): Referee {
+export type RefereeOptions = Pick<Scenario, 'policy' | 'latenessMs' | 'isHoused'>;
+
+export function createReferee({ policy, latenessMs, isHoused }: RefereeOptions): Referee {
   const book = createBook(policy, latenessMs);
   return {
     book,
@@ -29,7 +32,7 @@ export function createReferee(policy: Policy, latenessMs: number): Referee {
       for (const effect of effects) judge(book, effect, event, now);
       checkDeadlines(book, now);
       checkCounters(book, state);
-      checkBudget(book, state);
+      if (isHoused !== true) checkBudget(book, state);
       checkDemand(book, state);
       if (event.type === 'suspended' && !overdue) checkSuspension(effects);
     },

@@ -52,6 +52,8 @@ export interface Scenario {
   readonly latenessMs: number;
   /** How likely the first worker of all is spared, 0..1: most games would end with it otherwise. */
   readonly luckyFirst: number;
+  /** It shares its budget with other pools, and is told of them by the house. */
+  readonly isHoused?: boolean;
 }
 
 export const HEALTHY: Nature = {

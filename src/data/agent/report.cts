@@ -50,5 +50,5 @@ export function startReports(intervalMs: number): () => void {
 /** Fewer requests at once are no crowd: a report costs as much as serving one. */
 const CROWD_LEAST = 4;
 
-/** Twenty reports a second at most, each with a share of time that is long enough to mean something. */
+/** Twenty reports a second at most, each of a time that is long enough to mean something. */
 const EARLY_MS = 50;
