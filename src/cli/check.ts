@@ -7,7 +7,7 @@ import { policyOf } from '../config/policy.ts';
 import { propertyOf, type SettingRow, type SettingValue } from '../config/setting-row.ts';
 import { SETTINGS } from '../config/settings.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
-import { adviseOn, checkBudget } from '../config/validate.ts';
+import { adviseOn, checkBudget, longestStopMs } from '../config/validate.ts';
 import { formatValue } from '../config/values.ts';
 import { EXIT } from '../errors.ts';
 import { v8FlagsOf } from '../supervisor/launch.ts';
@@ -50,7 +50,8 @@ interface Line {
 }
 
 function poolOf({ settings }: Config): { readonly workers: number; readonly surge: number } {
-  return { workers: policyOf(settings).workers, surge: settings.surge };
+  const { strategy, workers, workersMax } = policyOf(settings);
+  return { workers: strategy === 'static' ? workers : workersMax, surge: settings.surge };
 }
 
 function linesOf({ settings, origins }: Config): readonly Line[] {
@@ -108,6 +109,7 @@ function renderText({ config, app, budget, notes }: Checked, context: CommandCon
     `Budget   ${formatBytes(budget.bytes)} (${budget.origin}), at least ${explainLeastBudget(pool)}`,
     `Share    ${share} for each of ${pool.workers + pool.surge} workers, surge included`,
     `Heap     ${v8FlagsOf(config.settings, budget.bytes).join(' ') || 'as V8 decides'}`,
+    `Memory   ${explainMemory(config, budget)}`,
     `Stop     ${explainStop(config)}`,
     ...notes.map((note) => `${paint('yellow', 'Note')}     ${note}`),
     paint('green', 'OK'),
@@ -115,11 +117,31 @@ function renderText({ config, app, budget, notes }: Checked, context: CommandCon
   ].join('\n');
 }
 
+/** What is not known before the app runs is told at the start, with the measured numbers. */
+function explainMemory(config: Config, { bytes }: Budget): string {
+  const { workers, surge } = poolOf(config);
+  const { maxRequests, maxMemoryBytes } = config.settings;
+  const leak =
+    maxRequests > 0
+      ? ` + leak x ${maxRequests} requests x ${workers}`
+      : maxMemoryBytes > 0
+        ? ` + growth up to ${formatBytes(maxMemoryBytes)} each`
+        : ' + leak x requests';
+  const floors = `floor x (${workers} + ${surge} surge)`;
+  return `${floors}${leak} has to fit into ${formatBytes(bytes)}; floor and leak are told when measured`;
+}
+
 /** Who stops us from outside has to wait longer than this, or kills what still serves. */
-function explainStop({ settings: { drainTimeoutMs, killTimeoutMs } }: Config): string {
-  const most = formatDuration(drainTimeoutMs + 2 * killTimeoutMs);
-  const sum = `${formatDuration(drainTimeoutMs)} drain + 2 x ${formatDuration(killTimeoutMs)} kill`;
-  return `${most} at most: ${sum}; terminationGracePeriodSeconds has to be longer`;
+function explainStop({ settings }: Config): string {
+  const { shutdownDelayMs, drainTimeoutMs, killTimeoutMs, terminationGraceMs } = settings;
+  const delay = shutdownDelayMs > 0 ? `${formatDuration(shutdownDelayMs)} delay + ` : '';
+  const sum =
+    `${delay}${formatDuration(drainTimeoutMs)} drain + ` +
+    `2 x ${formatDuration(killTimeoutMs)} kill`;
+  const most = `${formatDuration(longestStopMs(settings))} at most: ${sum}`;
+  return terminationGraceMs > 0
+    ? `${most}, within ${formatDuration(terminationGraceMs)} of termination-grace`
+    : `${most}; terminationGracePeriodSeconds has to be longer`;
 }
 
 function renderJson({ config, app, budget, notes }: Checked): string {

@@ -2,6 +2,7 @@
  * The pool: what the supervisor calls. Pure: the same state, event, time and random numbers always
  * give the same answer; the state that is passed in is never changed.
  */
+import { watchGrowth } from './arithmetic.ts';
 import { noteOverhead, relievePressure, watchBudget } from './budget.ts';
 import { fitAt, fitWorkers } from './fit.ts';
 import { nextStartAt } from './forecast.ts';
@@ -156,6 +157,7 @@ function reconcile(turn: Turn): void {
     finishRoll(turn);
     watchBudget(turn);
     watchLoad(turn);
+    watchGrowth(turn);
     startHeal(turn);
     startRecycles(turn);
   }

@@ -127,6 +127,14 @@ export type Told =
       /** How the pool fits into its budget, or why it does not. */
       readonly detail: string;
     }
+  /** A worker surely leaks: what that comes to, told once per configuration. */
+  | {
+      readonly event: 'growth_measured';
+      readonly slot: number;
+      readonly floorBytes: number;
+      readonly slopeBytesPerRequest: number;
+      readonly detail: string;
+    }
   /** Workers are due faster than the gate lets them be replaced. */
   | {
       readonly event: 'recycler_saturated';

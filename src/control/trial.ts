@@ -34,6 +34,7 @@ export function commitTrial(turn: Turn, { epoch, policy, startedAt }: Trial): vo
   pool.epoch = epoch;
   pool.roll = { epoch, startedAt };
   pool.floorTold = false;
+  pool.growthTold = false;
   // It may be another app now.
   pool.lessons = { ...pool.lessons, floorBytes: null, slopes: NO_LESSONS.slopes };
   // Failures of the old configuration prove nothing about the new one.

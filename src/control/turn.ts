@@ -86,6 +86,7 @@ export interface PoolState {
   readonly allReadyTold: boolean;
   /** Told once per epoch. */
   readonly floorTold: boolean;
+  readonly growthTold: boolean;
   /** Since when it was decided how many workers fit; null = not yet. */
   readonly fittedAt: number | null;
   readonly lessons: Lessons;
@@ -138,6 +139,7 @@ export function createPoolState(policy: Policy): PoolState {
     bootFailures: 0,
     allReadyTold: false,
     floorTold: false,
+    growthTold: false,
     fittedAt: null,
     lessons: NO_LESSONS,
     overheadBytes: 0,

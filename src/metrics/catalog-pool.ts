@@ -23,15 +23,10 @@ export const POOL_METRICS: readonly Metric[] = [
     read: ({ limitBytes }, emit) => emit([], limitBytes),
   }),
   poolMetric({
-    name: 'cofferdam_worker_limit_in_seconds',
+    name: 'cofferdam_floor_above_limit',
     type: 'gauge',
-    unit: 'seconds',
-    help: 'Time until the first worker reaches its limit at its present growth; +Inf: never.',
-    read: ({ slots }, emit) =>
-      emit(
-        [],
-        Math.round(Math.min(Infinity, ...slots.map(({ limitInSeconds }) => limitInSeconds))),
-      ),
+    help: '1: fresh workers are above the memory limit already, which replaces nobody any more.',
+    read: ({ floorAboveLimit }, emit) => emit([], Number(floorAboveLimit)),
   }),
   poolMetric({
     name: 'cofferdam_workers_wanted',

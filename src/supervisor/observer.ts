@@ -1,6 +1,7 @@
 /** Turns what the pools know into what metrics and probes tell; waits for nobody. */
 import { performance } from 'node:perf_hooks';
 import type { Settings } from '../config/settings.ts';
+import { timeToLimitMs } from '../control/forecast.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';
 import type { WorkerView } from '../control/types.ts';
 import { readAcceptQueue } from '../metrics/accept-queue.ts';
@@ -131,6 +132,7 @@ function poolOf(pool: PoolRunner, isApp: boolean, sources: ObserverSources): Poo
     name,
     size: state.size,
     limitBytes: state.policy.maxMemoryBytes,
+    floorAboveLimit: state.floorTold,
     workersByState,
     recycles,
     recyclesInProgress,
@@ -162,12 +164,12 @@ function slotsOf(
   { loop, ledger }: PoolRunner,
   sampler: Sampler,
 ): SlotSnapshot[] {
-  const { size, policy } = loop.state();
-  return Array.from({ length: size }, (_, index) => {
+  const state = loop.state();
+  return Array.from({ length: state.size }, (_, index) => {
     const slot = index + 1;
     const live = views.filter((view) => view.slot === slot);
     const view = live.find(({ state }) => state === 'ready') ?? live.at(-1) ?? null;
-    return slotOf(slot, view, ledger, { sampler, limitBytes: policy.maxMemoryBytes });
+    return slotOf(slot, view, ledger, { sampler, state });
   });
 }
 
@@ -175,7 +177,7 @@ function slotOf(
   slot: number,
   view: WorkerView | null,
   ledger: PoolRunner['ledger'],
-  { sampler, limitBytes }: { readonly sampler: Sampler; readonly limitBytes: number },
+  { sampler, state }: { readonly sampler: Sampler; readonly state: PoolState },
 ): SlotSnapshot {
   const book = view === null ? null : ledger.bookOf(view.worker);
   const privateBytes = view?.memoryBytes ?? 0;
@@ -190,13 +192,14 @@ function slotOf(
     externalBytes: book?.externalBytes ?? 0,
     floorBytes: view?.floorBytes ?? 0,
     slopeBytesPerSecond,
-    limitInSeconds: secondsUntil(limitBytes, privateBytes, slopeBytesPerSecond),
+    slopeBytesPerRequest: view?.slopeBytesPerRequest ?? 0,
+    limitInSeconds: secondsToLimit(view, state),
     eventLoopUtilization: view?.eventLoopUtilization ?? 0,
     eventLoopLagMs: book?.eventLoopLagMs ?? 0,
   };
 }
 
-function secondsUntil(limitBytes: number, bytes: number, slope: number): number {
-  if (limitBytes === 0 || slope <= 0) return Infinity;
-  return Math.max(0, limitBytes - bytes) / slope;
+function secondsToLimit(view: WorkerView | null, state: PoolState): number {
+  const worker = view === null ? undefined : state.workers.get(view.worker);
+  return worker === undefined ? Infinity : timeToLimitMs(state, worker, performance.now()) / 1000;
 }

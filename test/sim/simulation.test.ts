@@ -53,6 +53,7 @@ const EVERYTHING = [
   'finished',
   'floor_above_limit',
   'floor_measured',
+  'growth_measured',
   'heal',
   'healed',
   'leaving',
