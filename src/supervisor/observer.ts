@@ -82,7 +82,7 @@ function factsOf(pool: PoolRunner, settings: Settings): ProbeFacts {
     loopAgeMs: Math.round(now - loop.turnedAt()),
     startedOnce: state.allReadyTold,
     answering: pool.answering().length,
-    readyMin: Math.min(settings.readyMin, state.size),
+    readyMin: Math.min(settings.readyMin, expectedOf(state)),
     failingSlots: failingSlotsOf(state),
     saturated: saturation.saturated(),
     saturation: Math.round(saturation.value() * 1000) / 1000,
@@ -94,6 +94,11 @@ function factsOf(pool: PoolRunner, settings: Settings): ProbeFacts {
 function phaseOf({ phase }: PoolState): ProbeFacts['phase'] {
   if (phase.type === 'running' || phase.type === 'leaving') return phase.type;
   return phase.type === 'idle' || phase.type === 'starting' ? 'starting' : 'stopping';
+}
+
+/** Workers that should answer. One that wakes on demand is waited for by its clients anyway. */
+function expectedOf(state: PoolState): number {
+  return state.policy.strategy === 'ondemand' ? totals(state).ready : state.size;
 }
 
 /** A slot that its old worker still serves is not lost: a bad reload must not take the service. */
