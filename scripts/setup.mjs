@@ -14,9 +14,13 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TOOLS = {
   wrk: 'wrk',
   nginx: 'nginx',
+  'php-cgi': 'php-cgi',
   h2load: 'nghttp2-client',
   promtool: 'prometheus',
   chromium: 'chromium',
+  go: 'golang-go',
+  python3: 'python3',
+  uvicorn: 'uvicorn',
 };
 
 /** Installs the npm packages of a folder of ours unless they are there and newer than the lock. */
@@ -55,6 +59,17 @@ export async function installTools() {
     );
   }
   return missing();
+}
+
+/** Builds the Go service of the tests unless it is newer than its source; without Go there is none. */
+export async function buildService() {
+  const folder = join(ROOT, 'test/apps/go');
+  const binary = join(folder, '.cache', 'service');
+  if (!isInstalled('go')) return;
+  if (existsSync(binary) && age(binary) >= age(join(folder, 'main.go'))) return;
+  // Without cgo it needs no C compiler, and no module but the standard library.
+  const env = { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local' };
+  await run('go', ['build', '-o', binary, '.'], folder, env);
 }
 
 /** Runs a program of our own dependencies with the Node that runs us. */

@@ -11,7 +11,7 @@ import { spawn } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build, installPackages, installTools, ROOT, runBin } from './setup.mjs';
+import { build, buildService, installPackages, installTools, ROOT, runBin } from './setup.mjs';
 
 /** Says the same on every Node version, or drives programs that do: left out by `--core`. */
 const NOT_CORE = [
@@ -34,6 +34,7 @@ if (failures > 0) process.exit(1);
 await step('tools', async () => {
   const missing = await installTools();
   if (missing.length > 0) console.log(`  without ${missing.join(', ')}: their tests are skipped`);
+  await buildService();
 });
 await step('build', build);
 if (!isCore) {

@@ -126,7 +126,7 @@ export type WorkerMessage =
       readonly report: WorkerReport;
       readonly measures: WorkerMeasures;
       /** Out of turn, for its requests have become many: its memory is not looked at. */
-      readonly early: boolean;
+      readonly early?: boolean;
     }
   /**
    * One idle connection, whose raw handle comes along, for a sibling that listens on `key`. `fresh`
@@ -152,6 +152,14 @@ export type WorkerMessage =
     }
   /** It has collected its garbage, in so many milliseconds. */
   | { readonly type: 'healed'; readonly tookMs: number }
+  /** A request ran past its deadline (told by the gateway): the worker hangs in it. */
+  | {
+      readonly type: 'overdue';
+      readonly method: string;
+      readonly target: string;
+      readonly script: string | null;
+      readonly tookMs: number;
+    }
   /** Nothing is left: the worker may be ended. */
   | { readonly type: 'drained'; readonly result: DrainResult };
 

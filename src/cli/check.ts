@@ -1,9 +1,10 @@
 /** `cofferdam check`: what would run, where each value comes from, and whether it fits. */
-import { resolveApp } from '../config/app.ts';
+import { join } from 'node:path';
 import { explainLeastBudget, SUPERVISOR_BYTES, workerShareBytes } from '../config/budget.ts';
 import { parseFlags } from '../config/flags.ts';
+import { kindOf, type Kind } from '../config/kind.ts';
 import { readConfig, type Config } from '../config/load.ts';
-import { policyOf } from '../config/policy.ts';
+import { fullSizeOf, poolSizeOf } from '../config/policy.ts';
 import { propertyOf, type SettingRow, type SettingValue } from '../config/setting-row.ts';
 import { SETTINGS } from '../config/settings.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
@@ -20,14 +21,13 @@ export async function run(argv: readonly string[], context: CommandContext): Pro
   const flags = parseFlags(argv, { switches: ['json'] });
   const config = await readConfig({ flags, env: context.env, cwd: context.cwd });
   const { settings } = config;
-  const app = resolveApp(settings.app, context.cwd, {
-    nodeArgs: settings.nodeArgs,
-    env: { ...context.env, ...settings.env },
-  });
+  const apps = config.pools.map((pool) =>
+    appOf(kindOf(pool.settings, context.cwd, { ...context.env, ...pool.settings.env })),
+  );
   const flagBytes = settings.memoryBudgetBytes === 'auto' ? null : settings.memoryBudgetBytes;
   const budget = resolveBudget({ flagBytes });
-  checkBudget(budget.bytes, poolOf(config));
-  const checked: Checked = { config, app, budget, notes: notesOn(config, budget) };
+  checkBudget(budget.bytes, poolSizeOf(config.pools));
+  const checked: Checked = { config, app: apps.join(', '), budget, notes: notesOn(config, budget) };
   const isJson = flags.switches.has('json');
   context.stdout.write(isJson ? renderJson(checked) : renderText(checked, context));
   return EXIT.ok;
@@ -42,16 +42,18 @@ interface Checked {
   readonly notes: readonly string[];
 }
 
+/** What will run, absolute where it is a file. */
+function appOf(kind: Kind): string {
+  if (kind.kind === 'node') return kind.app;
+  if (kind.kind === 'command') return kind.command.join(' ');
+  return join(kind.root, kind.frontController ?? '');
+}
+
 interface Line {
   readonly key: string;
   readonly value: SettingValue;
   readonly text: string;
   readonly from: string;
-}
-
-function poolOf({ settings }: Config): { readonly workers: number; readonly surge: number } {
-  const { strategy, workers, workersMax } = policyOf(settings);
-  return { workers: strategy === 'static' ? workers : workersMax, surge: settings.surge };
 }
 
 function linesOf({ settings, origins }: Config): readonly Line[] {
@@ -70,7 +72,7 @@ function linesOf({ settings, origins }: Config): readonly Line[] {
 
 /** The worst case of the per-worker limit, on top of what is odd in the settings themselves. */
 function notesOn(config: Config, budget: Budget): readonly string[] {
-  const { workers, surge } = poolOf(config);
+  const { workers, surge } = fullSizeOf(config.pools);
   const { maxMemoryBytes } = config.settings;
   const worstBytes = (workers + surge) * maxMemoryBytes + SUPERVISOR_BYTES;
   const notes = [...adviseOn(config.settings)];
@@ -90,8 +92,9 @@ function notesOn(config: Config, budget: Budget): readonly string[] {
 
 function renderText({ config, app, budget, notes }: Checked, context: CommandContext): string {
   const paint = painterFor(context.stdout, context.env);
-  const pool = poolOf(config);
-  const share = formatBytes(workerShareBytes(budget.bytes, pool));
+  const pool = poolSizeOf(config.pools);
+  const full = fullSizeOf(config.pools);
+  const shareBytes = workerShareBytes(budget.bytes, full);
   const table = alignColumns(
     [
       ['SETTING', 'VALUE', 'FROM'],
@@ -107,8 +110,8 @@ function renderText({ config, app, budget, notes }: Checked, context: CommandCon
     `App      ${app}`,
     `File     ${config.file ?? 'none'}`,
     `Budget   ${formatBytes(budget.bytes)} (${budget.origin}), at least ${explainLeastBudget(pool)}`,
-    `Share    ${share} for each of ${pool.workers + pool.surge} workers, surge included`,
-    `Heap     ${v8FlagsOf(config.settings, budget.bytes).join(' ') || 'as V8 decides'}`,
+    `Share    ${formatBytes(shareBytes)} for each of ${full.workers + full.surge} workers, surge included`,
+    `Heap     ${v8FlagsOf(config.settings, shareBytes).join(' ') || 'as V8 decides'}`,
     `Memory   ${explainMemory(config, budget)}`,
     `Stop     ${explainStop(config)}`,
     ...notes.map((note) => `${paint('yellow', 'Note')}     ${note}`),
@@ -119,7 +122,7 @@ function renderText({ config, app, budget, notes }: Checked, context: CommandCon
 
 /** What is not known before the app runs is told at the start, with the measured numbers. */
 function explainMemory(config: Config, { bytes }: Budget): string {
-  const { workers, surge } = poolOf(config);
+  const { workers, surge } = fullSizeOf(config.pools);
   const { maxRequests, maxMemoryBytes } = config.settings;
   const leak =
     maxRequests > 0

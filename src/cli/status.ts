@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseFlags } from '../config/flags.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
-import type { Status, WorkerStatus } from '../control/status.ts';
+import type { PoolStatus, Status, WorkerStatus } from '../control/status.ts';
 import { EXIT } from '../errors.ts';
 import { alignColumns } from './columns.ts';
 import type { CommandContext } from './command.ts';
@@ -49,9 +49,7 @@ export function renderStatus(status: Status, paint: Paint): string {
     `recycles   ${countRecycles(status)}`,
     ...(status.ops === null ? [] : [`ops        ${status.ops}`]),
     `failures   ${status.crashes} crashes, ${status.bootFailures} boot failures`,
-    ...status.notes.map((note) => `${paint('yellow', 'note')}       ${note}`),
-    '',
-    ...renderWorkers(status.workers, paint),
+    ...status.pools.flatMap((pool) => renderPool(pool, status, paint)),
     '',
   ].join('\n');
 }
@@ -61,6 +59,22 @@ export function renderStatus(status: Status, paint: Paint): string {
 function countRecycles({ recycles }: Status): string {
   const counts = Object.entries(recycles).filter(([, count]) => count > 0);
   return counts.map(([reason, count]) => `${reason} ${count}`).join(', ') || 'none yet';
+}
+
+/** The name of a pool only matters where there are several. */
+function renderPool(pool: PoolStatus, status: Status, paint: Paint): readonly string[] {
+  const workers = status.workers.filter((worker) => worker.pool === pool.name);
+  const waiting = pool.waiting === null ? '' : `  ${pool.waiting} waiting`;
+  const title = `${paint('bold', pool.name)}  ${pool.app}  ${pool.listen.join('  ')}${waiting}`;
+  return [
+    '',
+    ...(status.pools.length > 1 ? [title] : waiting === '' ? [] : [`queue     ${waiting}`, '']),
+    ...pool.notes.map((note) => `${paint('yellow', 'note')}       ${note}`),
+    ...renderWorkers(workers, paint),
+    ...(pool.healthWorkers.length === 0
+      ? []
+      : ['', paint('dim', 'kept for health checks'), ...renderWorkers(pool.healthWorkers, paint)]),
+  ];
 }
 
 function renderWorkers(workers: readonly WorkerStatus[], paint: Paint): readonly string[] {

@@ -12,7 +12,7 @@ export interface ConfigFile {
   /** For messages: relative to the working folder where that is shorter. */
   readonly shownPath: string;
   readonly entries: Readonly<Record<string, unknown>>;
-  /** 1-based; null where it is not known (JavaScript). */
+  /** 1-based, by the path of the key (`pools/api/port`); null where it is unknown (JavaScript). */
   readonly lineOf: (key: string) => number | null;
   /** `.toml` takes kebab-case keys only; JSON and JavaScript camelCase as well. */
   readonly camelCase: boolean;
@@ -117,11 +117,19 @@ async function readToml(path: string, shownPath: string): Promise<ConfigFile> {
   }
 }
 
-/** Keys of the root come before the first table, so the first match is the right one. */
-function lineOfTomlKey(text: string, key: string): number | null {
-  const form = new RegExp(`^[ \\t]*(?:\\[[ \\t]*)?["']?${key}["']?[ \\t]*[=.\\]]`);
-  const index = text.split('\n').findIndex((line) => form.test(line));
-  return index === -1 ? null : index + 1;
+/** The first match after the header of its table; keys of the root come before all headers. */
+function lineOfTomlKey(text: string, path: string): number | null {
+  const steps = path.split('/');
+  const key = steps.pop() ?? '';
+  const quoted = (word: string): string => `["']?${word}["']?`;
+  const lines = text.split('\n');
+  const header = new RegExp(
+    `^[ \\t]*\\[[ \\t]*${steps.map(quoted).join('[ \\t]*\\.[ \\t]*')}[ \\t]*\\]`,
+  );
+  const start = steps.length === 0 ? 0 : lines.findIndex((line) => header.test(line)) + 1;
+  const form = new RegExp(`^[ \\t]*(?:\\[[ \\t]*)?${quoted(key)}[ \\t]*[=.\\]]`);
+  const index = lines.slice(start).findIndex((line) => form.test(line));
+  return index === -1 ? null : start + index + 1;
 }
 
 function readJson(path: string, shownPath: string): ConfigFile {

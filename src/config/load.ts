@@ -2,23 +2,32 @@
  * Merges flags, environment, file and defaults into the settings, and remembers where each came
  * from.
  */
-import { dirname, resolve } from 'node:path';
 import { CofferdamError } from '../errors.ts';
 import { readEnvironment } from './environment.ts';
-import { readConfigFile, type ConfigFile } from './file.ts';
+import { readEntries, readPoolEntries, type PoolEntries } from './file-entries.ts';
+import { readConfigFile } from './file.ts';
 import type { Flags } from './flags.ts';
 import type { Given, Origin } from './given.ts';
-import { allowsSource, camelCase, kebabCase, propertyOf, type SettingRow } from './setting-row.ts';
+import { propertyOf, variableOf, type SettingRow } from './setting-row.ts';
 import { SETTINGS, type SettingKey, type Settings } from './settings.ts';
-import { suggest } from './suggest.ts';
-import { validateSettings } from './validate.ts';
+import { validatePools, validateSettings } from './validate.ts';
 import { parseFileValue } from './values.ts';
 
 export interface Config {
+  /** Of the instance; with several pools, what is said for all of them. */
   readonly settings: Settings;
   readonly origins: Origins;
+  /** At least one: without `[pools]` it is `app`, with the very settings of the instance. */
+  readonly pools: readonly PoolConfig[];
   /** Absolute path of the configuration file, if there is one. */
   readonly file: string | null;
+}
+
+/** Everything that holds for one pool. */
+export interface PoolConfig {
+  readonly name: string;
+  readonly settings: Settings;
+  readonly origins: Origins;
 }
 
 export type Origins = Readonly<Record<SettingKey, Origin>>;
@@ -34,16 +43,23 @@ export interface ConfigRequest {
  * exit code 2 for whatever is wrong; nothing was changed then.
  */
 export async function readConfig(request: ConfigRequest): Promise<Config> {
-  const { given, file } = await gather(request);
-  const settings: Record<string, unknown> = {};
-  const origins: Record<string, Origin> = {};
-  for (const row of SETTINGS as readonly SettingRow[]) {
-    const winner = given.find(({ key }) => key === row.key);
-    settings[propertyOf(row)] = winner === undefined ? row.default : understand(row, winner);
-    origins[row.key] = winner?.origin ?? { source: 'default', where: 'default' };
-  }
-  const config = { settings: settings as Settings, origins: origins as Origins, file };
-  validateSettings(config.settings);
+  const { outside, top, pools, file } = await gather(request);
+  const merged = merge([...outside, ...top]);
+  const several = pools.length > 1;
+  if (several) refuseForeign(outside);
+  const config = {
+    ...merged,
+    pools:
+      pools.length === 0
+        ? [{ name: 'app', ...merged }]
+        : pools.map(({ name, given }) => {
+            const shared = several ? outside.filter(({ key }) => !isOwn(key)) : outside;
+            return { name, ...merge([...shared, ...given, ...top]) };
+          }),
+    file,
+  };
+  for (const { settings } of config.pools) validateSettings(settings);
+  validatePools(config.pools);
   return config;
 }
 
@@ -55,7 +71,8 @@ export async function readSetting(request: ConfigRequest, key: SettingKey): Prom
   const row = rowOf(key);
   const isIt = (given: Given): boolean => given.key === key;
   // Who names it outside the file does not depend on the file at all.
-  const winner = gatherOutside(request).find(isIt) ?? (await gather(request, key)).given.find(isIt);
+  const outside = gatherOutside(request).find(isIt);
+  const winner = outside ?? (await gather(request, { lenient: true })).top.find(isIt);
   return winner === undefined ? row.default : understand(row, winner);
 }
 
@@ -73,17 +90,53 @@ function gatherOutside({ flags, env }: ConfigRequest): readonly Given[] {
   return [...flags.given, ...readEnvironment(env)];
 }
 
-/** All that was given, the strongest first. */
-async function gather(
-  request: ConfigRequest,
-  only: SettingKey | null = null,
-): Promise<{ given: readonly Given[]; file: string | null }> {
+interface Gathered {
+  /** Flags before variables. */
+  readonly outside: readonly Given[];
+  readonly top: readonly Given[];
+  readonly pools: readonly PoolEntries[];
+  readonly file: string | null;
+}
+
+async function gather(request: ConfigRequest, { lenient = false } = {}): Promise<Gathered> {
   const outside = gatherOutside(request);
   const asked = outside.find(({ key }) => key === 'config');
   const path = asked === undefined ? null : (understand(rowOf('config'), asked) as string);
   const file = await readConfigFile(path, request.cwd);
-  if (file === null) return { given: outside, file: null };
-  return { given: [...outside, ...readEntries(file, only)], file: file.path };
+  if (file === null) return { outside, top: [], pools: [], file: null };
+  const pools = lenient ? [] : readPoolEntries(file);
+  return { outside, top: readEntries(file, lenient), pools, file: file.path };
+}
+
+/** `given` is in order of strength. */
+function merge(given: readonly Given[]): Pick<Config, 'settings' | 'origins'> {
+  const settings: Record<string, unknown> = {};
+  const origins: Record<string, Origin> = {};
+  for (const row of SETTINGS as readonly SettingRow[]) {
+    const winner = given.find(({ key }) => key === row.key);
+    settings[propertyOf(row)] = winner === undefined ? row.default : understand(row, winner);
+    origins[row.key] = winner?.origin ?? { source: 'default', where: 'default' };
+  }
+  return { settings: settings as Settings, origins: origins as Origins };
+}
+
+/** What cannot be the same for two pools. */
+const OWN = ['app', 'args', 'port', 'host', 'kind', 'root', 'front-controller'];
+
+function isOwn(key: string): boolean {
+  return OWN.includes(key);
+}
+
+/** PORT and HOST are often there by chance; a flag or a variable of ours is meant. */
+function refuseForeign(outside: readonly Given[]): void {
+  const meant = outside.find(
+    ({ key, name, origin }) => isOwn(key) && (origin.source === 'flag' || name === variableOf(key)),
+  );
+  if (meant === undefined) return;
+  const message = `${meant.name} cannot be the same for several pools`;
+  throw new CofferdamError('COF_CONFLICT', message, {
+    hint: `Write ${meant.key} into the tables of the pools.`,
+  });
 }
 
 function rowOf(key: SettingKey): SettingRow {
@@ -101,49 +154,5 @@ function understand(row: SettingRow, given: Given): unknown {
     parsed.code ?? 'COF_BAD_VALUE',
     `${given.name} ${parsed.problem}${where}`,
     hint,
-  );
-}
-
-function readEntries(file: ConfigFile, only: SettingKey | null): readonly Given[] {
-  const rows: readonly SettingRow[] = SETTINGS.filter((row) => allowsSource(row, 'file'));
-  const found = new Map<string, Given>();
-  for (const [name, value] of Object.entries(file.entries)) {
-    if (value === undefined) continue;
-    const line = file.lineOf(name);
-    const where = line === null ? file.shownPath : `${file.shownPath}:${line}`;
-    const row = rows.find(({ key }) => key === name || (file.camelCase && camelCase(key) === name));
-    if (row === undefined) {
-      if (only === null) throw unknownKey(name, where, rows);
-      continue;
-    }
-    const twin = found.get(row.key);
-    if (twin !== undefined) {
-      const message = `${twin.name} and ${name} are the same setting (${where})`;
-      throw new CofferdamError('COF_CONFLICT', message, { hint: 'Remove one of them.' });
-    }
-    const path = row.path === true && typeof value === 'string' && value !== '';
-    found.set(row.key, {
-      key: row.key,
-      value: path ? resolve(dirname(file.path), value) : value,
-      name,
-      origin: { source: 'file', where },
-    });
-  }
-  return [...found.values()];
-}
-
-function unknownKey(name: string, where: string, rows: readonly SettingRow[]): CofferdamError {
-  const kebab = kebabCase(name);
-  const elsewhere = rows.find((row) => row.elsewhere?.includes(kebab))?.key;
-  const keys = rows.map(({ key }) => key);
-  const guess = keys.find((key) => key === kebab) ?? elsewhere ?? suggest(kebab, keys);
-  const notInFile = !keys.includes(kebab) && SETTINGS.some((row) => row.key === kebab);
-  const message = notInFile
-    ? `${name} cannot be set in a file (${where})`
-    : `there is no setting ${JSON.stringify(name)} (${where})`;
-  return new CofferdamError(
-    'COF_UNKNOWN_SETTING',
-    message,
-    guess === undefined || guess === null ? {} : { hint: `Did you mean ${guess}?` },
   );
 }

@@ -36,6 +36,11 @@ export function controlSocketPaths(name: string, env: NodeJS.ProcessEnv): readon
   return folders.map((folder) => join(folder, `${name}.sock`));
 }
 
+/** The private folder for the sockets of this instance's workers, beside its control socket. */
+export function workerFolderPath(name: string, env: NodeJS.ProcessEnv): string {
+  return join(dirname(controlSocketPath(name, env)), `${name}.workers`);
+}
+
 /**
  * Makes the folder of `socketPath`, for its owner only. Throws COF_CONFIG_UNREADABLE when somebody
  * else made it first: in a shared /tmp that would hand our socket to a stranger.

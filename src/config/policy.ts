@@ -1,7 +1,20 @@
 /** Settings → what control needs to know of them. */
 import { availableParallelism } from 'node:os';
 import type { Policy } from '../control/types.ts';
+import type { PoolSize } from './budget.ts';
 import type { Settings } from './settings.ts';
+
+/** All pools together: the budget holds one surge worker, whichever pool needs it. */
+export function poolSizeOf(pools: readonly { readonly settings: Settings }[]): PoolSize {
+  return sizeOf(pools, ({ workers }) => workers);
+}
+
+/** The same when every pool that scales is at its largest: what the budget is shared out for. */
+export function fullSizeOf(pools: readonly { readonly settings: Settings }[]): PoolSize {
+  return sizeOf(pools, ({ strategy, workers, workersMax }) =>
+    strategy === 'static' ? workers : workersMax,
+  );
+}
 
 /** `cpus` is what `--workers auto` starts from; a budget or room of 0 bytes is none. */
 export function policyOf(
@@ -39,6 +52,17 @@ export function policyOf(
 }
 
 // --- internal ---
+
+function sizeOf(
+  pools: readonly { readonly settings: Settings }[],
+  workersOf: (policy: Policy) => number,
+): PoolSize {
+  const policies = pools.map(({ settings }) => policyOf(settings));
+  return {
+    workers: policies.reduce((sum, policy) => sum + workersOf(policy), 0),
+    surge: Math.max(...policies.map(({ surge }) => surge)),
+  };
+}
 
 /** A number alone is, for a pool that scales, the most that there may be. */
 function sizesOf(

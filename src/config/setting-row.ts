@@ -33,6 +33,8 @@ export const GROUPS = [
   'Recycling',
   'Memory',
   'Deadlines',
+  'Gateway',
+  'PHP and files',
   'Operations',
   'Output',
 ] as const;
@@ -69,6 +71,8 @@ export interface SettingRow {
   readonly path?: true;
   readonly group: (typeof GROUPS)[number];
   readonly sentence: string;
+  /** Belongs to the instance: a pool cannot have its own. */
+  readonly instance?: true;
   /** False: a new value needs a restart; all others are applied by a reload. */
   readonly reload?: false;
   /** Where it may be given; flag, environment and file if nothing is said. */

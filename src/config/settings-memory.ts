@@ -18,6 +18,7 @@ export const MEMORY_SETTINGS = [
     defaultText: 'auto: 90% of the cgroup limit, else 80% of RAM',
     auto: true,
     limits: SIZE_LIMITS,
+    instance: true,
     group: 'Memory',
     sentence: 'Memory that supervisor, workers and surge may use together.',
   },

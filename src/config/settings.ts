@@ -3,6 +3,7 @@
  * of the configuration file, `--help` and docs/reference/settings.md are all made from it.
  */
 import { MINUTE_MS, SECOND_MS, TIMER_MAX_MS } from './durations.ts';
+import { GATEWAY_SETTINGS, KIND_SETTINGS, PHP_SETTINGS } from './settings-gateway.ts';
 import { MEMORY_SETTINGS, SIZE_LIMITS } from './settings-memory.ts';
 import { OPS_SETTINGS } from './settings-ops.ts';
 import { SCALING_SETTINGS } from './settings-scaling.ts';
@@ -17,7 +18,8 @@ export const SETTINGS = [
     default: null,
     path: true,
     group: 'Application',
-    sentence: 'The file that starts your server, or a folder with a package.json or an index.js.',
+    sentence:
+      'The file that starts your server (.js, .php), or a folder with a package.json or an index.',
     sources: ['positional', 'env', 'file'],
   },
   {
@@ -29,6 +31,7 @@ export const SETTINGS = [
     sentence: 'Arguments for the app: all that follows `--`.',
     sources: ['rest', 'file'],
   },
+  ...KIND_SETTINGS,
   {
     key: 'node-args',
     kind: 'list',
@@ -52,6 +55,7 @@ export const SETTINGS = [
     placeholder: '<name>',
     default: 'default',
     pattern: { form: /^[a-z0-9-]{1,32}$/, words: '1 to 32 small letters, digits and hyphens' },
+    instance: true,
     group: 'Application',
     sentence: 'Name of this instance, by which `status`, `recycle` and the like find it.',
     reload: false,
@@ -63,6 +67,7 @@ export const SETTINGS = [
     placeholder: '<file>',
     default: null,
     defaultText: 'cofferdam.toml, .json or .mjs, else package.json#cofferdam',
+    instance: true,
     group: 'Application',
     sentence: 'The configuration file; without it, one is looked for in the current folder only.',
     reload: false,
@@ -102,7 +107,7 @@ export const SETTINGS = [
     group: 'Workers',
     sentence: 'How many workers: auto, N, or MIN..MAX to start with MIN and scale in between.',
     commonVariables: ['WEB_CONCURRENCY'],
-    elsewhere: ['instances', 'processes', 'threads', 'concurrency', 'num-workers'],
+    elsewhere: ['instances', 'processes', 'threads', 'num-workers'],
   },
   ...SCALING_SETTINGS,
   {
@@ -246,6 +251,8 @@ export const SETTINGS = [
     sentence: 'Replace a worker whose event loop has been blocked for so long.',
     elsewhere: ['timeout', 'worker-timeout'],
   },
+  ...GATEWAY_SETTINGS,
+  ...PHP_SETTINGS,
   ...OPS_SETTINGS,
   {
     key: 'log',
@@ -253,6 +260,7 @@ export const SETTINGS = [
     default: 'auto',
     defaultText: 'auto: pretty on a terminal, else json',
     choices: ['auto', 'pretty', 'json'],
+    instance: true,
     group: 'Output',
     sentence: 'Form of the log on stderr.',
     reload: false,
@@ -262,6 +270,7 @@ export const SETTINGS = [
     key: 'quiet',
     kind: 'boolean',
     default: false,
+    instance: true,
     group: 'Output',
     sentence: 'Log only warnings and errors.',
     reload: false,

@@ -2,7 +2,8 @@
 import { CofferdamError } from '../errors.ts';
 import { BARE_WORKER_BYTES, explainLeastBudget, leastBudgetBytes } from './budget.ts';
 import { parseOpsAddress } from './ops-address.ts';
-import type { Settings } from './settings.ts';
+import type { Origin } from './given.ts';
+import type { SettingKey, Settings } from './settings.ts';
 import { formatBytes, formatBytesExactly, formatDuration, formatShare } from './units.ts';
 
 /**
@@ -13,6 +14,26 @@ export function validateSettings(settings: Settings): void {
   const { memoryBudgetBytes, workers, surge } = settings;
   if (memoryBudgetBytes === 'auto' || workers === 'auto') return;
   checkBudget(memoryBudgetBytes, { workers: workers.min, surge });
+}
+
+/** Throws COF_CONFLICT when two pools ask for one port. */
+export function validatePools(
+  pools: readonly {
+    readonly name: string;
+    readonly settings: Settings;
+    readonly origins: Readonly<Record<SettingKey, Origin>>;
+  }[],
+): void {
+  const owners = new Map<number, string>();
+  for (const { name, settings, origins } of pools) {
+    if (origins.port.source === 'default' || settings.port === 0) continue;
+    const other = owners.get(settings.port);
+    if (other !== undefined) {
+      const message = `the pools ${other} and ${name} both ask for port ${settings.port}`;
+      throw new CofferdamError('COF_CONFLICT', message, { hint: 'Give each a port of its own.' });
+    }
+    owners.set(settings.port, name);
+  }
 }
 
 /** Throws COF_LIMIT_TOO_LOW, with the arithmetic, for a budget below what the bare pool needs. */

@@ -2,6 +2,7 @@
 import type { RecycleReason } from './types.ts';
 
 export interface WorkerStatus {
+  readonly pool: string;
   readonly slot: number;
   readonly generation: number;
   readonly pid: number | null;
@@ -50,14 +51,31 @@ export interface Status {
   /** Memory of supervisor and workers together. */
   readonly treeBytes: number;
   readonly supervisorBytes: number;
+  /** Of all pools, those of the first pool first. */
   readonly workers: readonly WorkerStatus[];
+  readonly pools: readonly PoolStatus[];
+  /** Of all pools together. */
   readonly recycles: Readonly<Record<RecycleReason, number>>;
   readonly crashes: number;
   readonly bootFailures: number;
+}
+
+export interface PoolStatus {
+  readonly name: string;
+  /** What it runs, as the user named it. */
+  readonly app: string;
+  readonly state: Status['state'];
+  readonly listen: readonly string[];
+  /** Slots that are wanted now. */
+  readonly size: number;
+  /** Requests that wait in the gateway; null where there is none. */
+  readonly waiting: number | null;
   /** Share of time in which the gate is taken by what is due, 0..1 and above. */
   readonly recyclerLoad: number;
   /** What is wrong with the limits of this pool as it runs now; sentences. */
   readonly notes: readonly string[];
+  /** Workers that only answer health checks. */
+  readonly healthWorkers: readonly WorkerStatus[];
 }
 
 /** One JSON line each. `wait: false` answers at once; else the answer comes when all is done. */
@@ -66,8 +84,13 @@ export type ControlRequest =
   | { readonly command: 'events' }
   | { readonly command: 'reload'; readonly wait: boolean }
   | { readonly command: 'probe'; readonly probe: string }
-  | { readonly command: 'scale'; readonly slots: number }
-  | { readonly command: 'recycle'; readonly slot: number | null; readonly wait: boolean };
+  | { readonly command: 'scale'; readonly slots: number; readonly pool?: string }
+  | {
+      readonly command: 'recycle';
+      readonly slot: number | null;
+      readonly wait: boolean;
+      readonly pool?: string;
+    };
 
 export type ControlRefusal = {
   readonly ok: false;

@@ -1,9 +1,11 @@
 /** Every decision is told once: the same event as a log line and on the control socket. */
 import type { Config } from '../config/load.ts';
-import { policyOf } from '../config/policy.ts';
+import { nameOf } from '../config/kind.ts';
+import { poolSizeOf } from '../config/policy.ts';
 import { adviseOn } from '../config/validate.ts';
 import type { Told } from '../control/types.ts';
 import type { Budget } from '../metrics/budget.ts';
+import { meansOf } from './budget.ts';
 import { v8FlagsOf } from './launch.ts';
 import type { Level, Log } from './log.ts';
 
@@ -33,20 +35,29 @@ export function announce(told: Told, targets: AnnounceTargets): void {
   targets.publish({ time: new Date().toISOString(), ...told });
 }
 
+/** The same events as another pool tells: the field says whose they are. */
+export function labelled(log: Log, pool: string): Log {
+  return { write: (level, event, fields) => log.write(level, event, { pool, ...fields }) };
+}
+
 export function announceStart(
-  { settings }: Config,
+  config: Config,
   budget: Budget,
   { log, version }: { readonly log: Log; readonly version: string },
 ): void {
+  const { settings, pools } = config;
+  const { shareBytes } = meansOf(config, budget);
   log.write('info', 'starting', {
     version,
     pid: process.pid,
-    app: settings.app,
-    workers: policyOf(settings).workers,
+    app: pools.map((pool) => nameOf(pool.settings)).join(', '),
+    workers: poolSizeOf(pools).workers,
     budgetBytes: budget.bytes,
     budgetFrom: budget.origin,
     name: settings.name,
-    v8Flags: v8FlagsOf(settings, budget.bytes).join(' '),
+    v8Flags: v8FlagsOf(settings, shareBytes).join(' '),
   });
-  for (const detail of adviseOn(settings)) log.write('warn', 'advice', { detail });
+  for (const pool of pools) {
+    for (const detail of adviseOn(pool.settings)) log.write('warn', 'advice', { detail });
+  }
 }

@@ -1,14 +1,20 @@
-/** The memory budget of this instance, checked against what its pool needs at least. */
-import { policyOf } from '../config/policy.ts';
-import type { Settings } from '../config/settings.ts';
+/** The memory budget of this instance, checked against what its pools need at least. */
+import { workerShareBytes } from '../config/budget.ts';
+import type { Config } from '../config/load.ts';
+import { fullSizeOf, poolSizeOf } from '../config/policy.ts';
 import { checkBudget } from '../config/validate.ts';
 import { resolveBudget, type Budget } from '../metrics/budget.ts';
+import type { Means } from './launch.ts';
 
 /** Throws COF_LIMIT_TOO_LOW when not even bare workers fit, whoever set the limit. */
-export function budgetOf(settings: Settings): Budget {
+export function budgetOf({ settings, pools }: Pick<Config, 'settings' | 'pools'>): Budget {
   const { memoryBudgetBytes } = settings;
   const flagBytes = memoryBudgetBytes === 'auto' ? null : memoryBudgetBytes;
   const budget = resolveBudget({ flagBytes });
-  checkBudget(budget.bytes, policyOf(settings));
+  checkBudget(budget.bytes, poolSizeOf(pools));
   return budget;
+}
+
+export function meansOf({ pools }: Pick<Config, 'pools'>, { bytes }: Budget): Means {
+  return { budgetBytes: bytes, shareBytes: workerShareBytes(bytes, fullSizeOf(pools)) };
 }

@@ -4,15 +4,15 @@ import type { Status } from '../control/status.ts';
 import { CofferdamError } from '../errors.ts';
 import { judge, PROBES, type ProbeFacts } from '../probes/probes.ts';
 import type { ControlHandler, Reply } from './control-socket.ts';
-import type { Loop } from './loop.ts';
-import type { Waiters } from './waiters.ts';
+import type { AppPool } from './app-pool.ts';
+import type { Recycled, Waiters } from './waiters.ts';
 
 export interface CommandsOptions {
-  readonly loop: Loop;
+  readonly pools: readonly AppPool[];
   facts(): ProbeFacts;
   readonly waiters: Waiters;
   /** Resolves to the settings that only a restart applies. */
-  reload(): Promise<readonly string[]>;
+  readonly reload: () => Promise<readonly string[]>;
   status(): Status;
 }
 
@@ -24,7 +24,7 @@ export function createCommands(options: CommandsOptions): ControlHandler {
     events: () => ({ ok: true, follow: true }),
     recycle: (parameters) => recycle(parameters, options),
     probe: ({ probe }) => probeNow(probe, options),
-    scale: ({ slots }) => scale(slots, options),
+    scale: (parameters) => scale(parameters, options),
     reload: ({ wait }) => reload(wait !== false, options),
   };
   return {
@@ -51,8 +51,27 @@ function probeNow(asked: unknown, options: CommandsOptions): Reply {
   return { ok: true, green: reasons.length === 0, reasons };
 }
 
+/** The pools that a command is for: the one it names, or all. */
+function poolsFor({ pool }: Parameters, { pools }: CommandsOptions): readonly AppPool[] {
+  if (pool === undefined || pool === null) return pools;
+  const named = pools.filter(({ name }) => name === pool);
+  if (named.length > 0) return named;
+  const names = pools.map(({ name }) => name).join(', ');
+  throw new CofferdamError(
+    'COF_USAGE',
+    `there is no pool ${JSON.stringify(pool)}; there are ${names}`,
+  );
+}
+
 /** Answers at once; the workers come and go when they may. */
-function scale(slots: unknown, { loop }: CommandsOptions): Reply {
+function scale(parameters: Parameters, options: CommandsOptions): Reply {
+  const [pool, ...others] = poolsFor(parameters, options);
+  if (pool === undefined || others.length > 0) {
+    const names = options.pools.map(({ name }) => name).join(', ');
+    throw new CofferdamError('COF_USAGE', `which pool? There are ${names}`);
+  }
+  const { slots } = parameters;
+  const { loop } = pool.workers;
   const { workersMin, workersMax } = loop.state().policy;
   const isAllowed = Number.isInteger(slots) && Number(slots) >= workersMin;
   if (!isAllowed || Number(slots) > workersMax) {
@@ -69,33 +88,52 @@ function scale(slots: unknown, { loop }: CommandsOptions): Reply {
   return { ok: true, from, to: Number(slots) };
 }
 
-async function reload(wait: boolean, options: CommandsOptions): Promise<Reply> {
-  const { type } = options.loop.state().phase;
-  if (type === 'leaving' || type === 'stopping') {
-    throw new CofferdamError('COF_CONTROL_REFUSED', 'Cofferdam stops');
-  }
-  const restart = await options.reload();
+async function reload(wait: boolean, { pools, waiters, reload }: CommandsOptions): Promise<Reply> {
+  const stops = pools.some(({ front }) => STOPPING.has(front.loop.state().phase.type));
+  if (stops) throw new CofferdamError('COF_CONTROL_REFUSED', 'Cofferdam stops');
+  const restart = await reload();
   if (!wait) return { ok: true, restart, reloaded: null };
-  // It is enqueued, and control has not heard of it yet.
-  const epoch = options.loop.state().reloads + 1;
-  return { ok: true, restart, reloaded: await options.waiters.waitForReload(epoch) };
+  const all = await Promise.all(
+    pools.map(({ name, workers }) =>
+      // It is enqueued, and control has not heard of it yet.
+      waiters.waitForReload(name, workers.loop.state().reloads + 1),
+    ),
+  );
+  const workers = all.reduce((sum, each) => sum + each.workers, 0);
+  const tookMs = Math.max(...all.map((each) => each.tookMs));
+  return { ok: true, restart, reloaded: { workers, tookMs } };
 }
 
+const STOPPING: ReadonlySet<string> = new Set(['leaving', 'stopping', 'finished']);
+
 async function recycle(parameters: Parameters, options: CommandsOptions): Promise<Reply> {
-  const slots = [...new Set(workersOf(options.loop.state()).map(({ slot }) => slot))];
+  const pools = poolsFor(parameters, options);
   const asked = parameters['slot'] ?? null;
-  if (asked !== null && (typeof asked !== 'number' || !slots.includes(asked))) {
-    throw new CofferdamError(
-      'COF_USAGE',
-      `there is no slot ${JSON.stringify(asked)}; the slots are ${slots.join(', ')}`,
-    );
-  }
-  const recycled = options.waiters.wait(asked === null ? slots : [asked]);
-  options.loop.enqueue({ type: 'recycle', slot: asked, reason: 'manual' });
+  const recycled = pools.map((pool) => recycleIn(pool, asked, pools.length > 1, options));
   if (parameters['wait'] === false) {
     // Nobody waits; what becomes of it is in the log.
-    recycled.catch(() => {});
+    for (const each of recycled) each.catch(() => {});
     return { ok: true, recycled: [] };
   }
-  return { ok: true, recycled: await recycled };
+  return { ok: true, recycled: (await Promise.all(recycled)).flat() };
+}
+
+function recycleIn(
+  { name, workers }: AppPool,
+  asked: unknown,
+  isOneOfMany: boolean,
+  options: CommandsOptions,
+): Promise<readonly Recycled[]> {
+  const slots = [...new Set(workersOf(workers.loop.state()).map(({ slot }) => slot))];
+  if (asked !== null && (typeof asked !== 'number' || !slots.includes(asked) || isOneOfMany)) {
+    throw new CofferdamError(
+      'COF_USAGE',
+      isOneOfMany
+        ? `which pool's slot ${JSON.stringify(asked)}? Name it: ${name}/${JSON.stringify(asked)}`
+        : `there is no slot ${JSON.stringify(asked)}; the slots are ${slots.join(', ')}`,
+    );
+  }
+  const recycled = options.waiters.wait(name, asked === null ? slots : [asked]);
+  workers.loop.enqueue({ type: 'recycle', slot: asked, reason: 'manual' });
+  return recycled;
 }

@@ -16,6 +16,14 @@ export interface ExitContext {
   readonly log: Log;
 }
 
+/** What counts of several ends. */
+export function worstOf(outcomes: readonly Outcome[]): Outcome {
+  return (
+    outcomes.find(({ type }) => type === 'never_booted') ??
+    outcomes.find(({ type }) => type === 'stopped_late') ?? { type: 'stopped' }
+  );
+}
+
 /** Throws COF_APP_DOES_NOT_BOOT or COF_PORT_IN_USE when it never began. */
 export function exitCodeOf(outcome: Outcome, context: ExitContext): number {
   const { log } = context;

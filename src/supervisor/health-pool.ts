@@ -6,7 +6,7 @@
 import { policyOf } from '../config/policy.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Outcome, Policy, Told } from '../control/types.ts';
-import { announce } from './announce.ts';
+import { announce, labelled } from './announce.ts';
 import type { AppAnswer } from './asks.ts';
 import type { Launch } from './fleet.ts';
 import { createHealth } from './health.ts';
@@ -15,13 +15,17 @@ import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './poo
 
 export interface HealthPoolOptions extends Pick<
   PoolRunnerOptions,
-  'listeners' | 'onPid' | 'oomKilled' | 'sampleNow'
+  'listeners' | 'onPid' | 'oomKilled' | 'sampleNow' | 'onOverdue'
 > {
+  /** Of this pool, for metrics and the log. */
+  readonly name: string;
   readonly app: PoolRunner;
   readonly settings: () => Settings;
   /** How workers that only answer health checks are started now. */
   launch(): Launch;
   readonly log: Log;
+  /** Asks the app as a whole, where a gateway knows who is free first; null = ask the workers. */
+  readonly ask: ((path: string, timeoutMs: number) => Promise<AppAnswer>) | null;
 }
 
 export interface Health {
@@ -55,12 +59,13 @@ export function startHealth(options: HealthPoolOptions): Health {
   const start = (): void => {
     pool = createPoolRunner({
       ...options,
-      name: 'health',
+      name: options.name,
       policy: healthPolicy(policyOf(settings()), settings()),
       launchOf: () => options.launch(),
       onListening: () => {},
       onListenFailure: () => {},
-      told: (told) => announce(told, { log: labelled(options.log), publish: () => {} }),
+      told: (told) =>
+        announce(told, { log: labelled(options.log, options.name), publish: () => {} }),
       finished,
     });
     pool.loop.enqueue({ type: 'start' });
@@ -72,16 +77,18 @@ export function startHealth(options: HealthPoolOptions): Health {
     pool?.loop.enqueue({ type: 'stop', mode });
   };
 
+  const path = (): string => settings().healthPath ?? '/';
+  const askWorkers = createHealth({
+    candidates: () => (isReserved ? (pool?.answering() ?? []) : app.answering()).map(idOf),
+    ask: (worker, timeoutMs) =>
+      (isReserved ? (pool ?? app) : app).fleet.ask(worker, path(), timeoutMs),
+    timeoutMs: () => settings().healthTimeoutMs,
+  });
+  const { ask } = options;
   return {
     pool: () => pool,
-    ask: createHealth({
-      candidates: () => (isReserved ? (pool?.answering() ?? []) : app.answering()).map(idOf),
-      ask: (worker, timeoutMs) => {
-        const path = settings().healthPath ?? '/';
-        return (isReserved ? (pool ?? app) : app).fleet.ask(worker, path, timeoutMs);
-      },
-      timeoutMs: () => settings().healthTimeoutMs,
-    }),
+    ask: () =>
+      ask === null || isReserved ? askWorkers() : ask(path(), settings().healthTimeoutMs),
     appTold(told) {
       if (told.event === 'all_ready' && isReserved) start();
       if (told.event !== 'stopping') return;
@@ -106,13 +113,6 @@ const RETRY_MS = 15_000;
 
 function idOf({ worker }: { readonly worker: number }): number {
   return worker;
-}
-
-/** The same events as the app's pool tells: the field says whose they are. */
-function labelled(log: Log): Log {
-  return {
-    write: (level, event, fields) => log.write(level, event, { pool: 'health', ...fields }),
-  };
 }
 
 /** Like the app's, but for the number of workers and what they are replaced for. */

@@ -33,8 +33,18 @@ export interface HearingOptions {
    * memory and requests are of one moment).
    */
   onMoment(worker: WorkerId, pid: number): void;
+  /** A request ran past its deadline. */
+  onOverdue(request: OverdueRequest): void;
   onHealed(worker: WorkerId, pid: number, tookMs: number): void;
   now(): number;
+}
+
+export interface OverdueRequest {
+  readonly slot: number;
+  readonly method: string;
+  readonly target: string;
+  readonly script: string | null;
+  readonly tookMs: number;
 }
 
 export interface Hearing {
@@ -77,7 +87,7 @@ export function receive(to: Hearing, message: WorkerMessage, handle: RawHandle |
         lagMs: message.measures.eventLoopLagMs,
       });
       // Growth is judged by the second: a gust of requests would look like a flood.
-      if (message.early) return;
+      if (message.early === true) return;
       if (member.process.pid !== undefined) options.onMoment(worker, member.process.pid);
       return;
     case 'healed':
@@ -93,6 +103,12 @@ export function receive(to: Hearing, message: WorkerMessage, handle: RawHandle |
     case 'answer':
       asks.answered(worker, message);
       return;
+    case 'overdue': {
+      const { method, target, script, tookMs } = message;
+      options.onOverdue({ slot: member.slot, method, target, script, tookMs });
+      options.emit({ type: 'overdue', worker });
+      return;
+    }
     case 'drained':
       options.ledger.drained(worker, message.result);
       options.emit({ type: 'drained', worker, result: message.result });

@@ -1,25 +1,22 @@
 /** Turns what the pools know into what metrics and probes tell; waits for nobody. */
 import { performance } from 'node:perf_hooks';
-import type { Settings } from '../config/settings.ts';
 import { timeToLimitMs } from '../control/forecast.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';
 import type { WorkerView } from '../control/types.ts';
 import { readAcceptQueue } from '../metrics/accept-queue.ts';
-import type { PoolSnapshot, SlotSnapshot, Snapshot } from '../metrics/snapshot.ts';
+import type { Counters } from '../metrics/ledger.ts';
+import type { PoolSnapshot, QueueSnapshot, SlotSnapshot, Snapshot } from '../metrics/snapshot.ts';
 import { judge, PROBES, type ProbeFacts } from '../probes/probes.ts';
 import { DURATION_BOUNDS_MS } from '../protocol.ts';
+import type { AppPool } from './app-pool.ts';
 import { SILENT_MS, type PoolRunner } from './pool-runner.ts';
 import type { Sampler } from './sampler.ts';
 
 export interface ObserverSources {
-  /** The app's pool first. */
-  pools(): readonly [PoolRunner, ...PoolRunner[]];
-  settings(): Settings;
+  pools(): readonly [AppPool, ...AppPool[]];
   readonly sampler: Sampler;
   readonly version: string;
   budgetBytes(): number;
-  /** TCP ports that the app listens on. */
-  ports(): ReadonlySet<number>;
 }
 
 export interface Observer {
@@ -39,10 +36,14 @@ export function createObserver(sources: ObserverSources): Observer {
   const startedAtSeconds = Date.now() / 1000;
   const reloads = { success: 0, failure: 0, lastOk: true };
   const pulse = setInterval(() => {
-    const { saturationHigh: high, saturationLow: low } = sources.settings();
-    for (const pool of sources.pools()) pool.saturation.update(pool.busyShare(), { high, low });
+    for (const pool of sources.pools()) {
+      const { saturationHigh: high, saturationLow: low } = pool.settings();
+      for (const runner of pool.runners()) {
+        runner.saturation.update(runner.busyShare(), { high, low });
+      }
+    }
   }, PULSE_MS);
-  const facts = (): ProbeFacts => factsOf(sources.pools()[0], sources.settings());
+  const facts = (): ProbeFacts => worstFacts(sources.pools().map(factsOf));
 
   return {
     facts,
@@ -60,7 +61,9 @@ export function createObserver(sources: ObserverSources): Observer {
         probes: Object.fromEntries(
           PROBES.map((probe) => [probe, judge(probe, now).length === 0]),
         ) as Snapshot['probes'],
-        pools: sources.pools().map((pool, index) => poolOf(pool, index === 0, sources)),
+        pools: sources
+          .pools()
+          .flatMap((pool) => pool.runners().map((runner) => poolOf(runner, pool, sampler))),
       };
     },
     reloaded(ok) {
@@ -73,27 +76,39 @@ export function createObserver(sources: ObserverSources): Observer {
 
 // --- internal ---
 
-function factsOf(pool: PoolRunner, settings: Settings): ProbeFacts {
-  const { loop, saturation } = pool;
+function factsOf(pool: AppPool): ProbeFacts {
+  const { loop, saturation } = pool.workers;
+  const settings = pool.settings();
   const state = loop.state();
   const now = performance.now();
   return {
-    phase: phaseOf(state),
+    // Who leaves first is who takes the requests in.
+    phase: phaseOf(pool.front.loop.state(), state),
     loopAgeMs: Math.round(now - loop.turnedAt()),
     startedOnce: state.allReadyTold,
-    answering: pool.answering().length,
+    answering: pool.workers.answering().length,
     readyMin: Math.min(settings.readyMin, expectedOf(state)),
     failingSlots: failingSlotsOf(state),
     saturated: saturation.saturated(),
     saturation: Math.round(saturation.value() * 1000) / 1000,
-    stalledMs: stalledMsOf(pool, now),
+    stalledMs: stalledMsOf(pool.front, now),
     stallLimitMs: settings.liveStallMs,
   };
 }
 
-function phaseOf({ phase }: PoolState): ProbeFacts['phase'] {
-  if (phase.type === 'running' || phase.type === 'leaving') return phase.type;
-  return phase.type === 'idle' || phase.type === 'starting' ? 'starting' : 'stopping';
+/** With several pools a probe is green only if it would be for each of them. */
+function worstFacts(all: readonly ProbeFacts[]): ProbeFacts {
+  const red = PROBES.map((probe) => all.find((facts) => judge(probe, facts).length > 0));
+  return red.find((facts) => facts !== undefined) ?? all[0]!;
+}
+
+function phaseOf(front: PoolState, workers: PoolState): ProbeFacts['phase'] {
+  const { type } = front.phase;
+  if (type !== 'running' && type !== 'leaving') {
+    return type === 'idle' || type === 'starting' ? 'starting' : 'stopping';
+  }
+  const booting = workers.phase.type === 'idle' || workers.phase.type === 'starting';
+  return booting ? 'starting' : type;
 }
 
 /** Workers that should answer. One that wakes on demand is waited for by its clients anyway. */
@@ -123,8 +138,8 @@ function stalledMsOf({ loop, ledger }: PoolRunner, now: number): number {
   return Math.round(Math.min(silentMs, now - ledger.progressAt()));
 }
 
-function poolOf(pool: PoolRunner, isApp: boolean, sources: ObserverSources): PoolSnapshot {
-  const { name, loop, fleet, ledger, capacity, saturation } = pool;
+function poolOf(pool: PoolRunner, owner: AppPool, sampler: Sampler): PoolSnapshot {
+  const { name, loop, fleet, capacity, saturation } = pool;
   const state = loop.state();
   const views = workersOf(state);
   const sum = (read: (view: WorkerView) => number): number =>
@@ -143,7 +158,7 @@ function poolOf(pool: PoolRunner, isApp: boolean, sources: ObserverSources): Poo
     recyclesInProgress,
     crashes,
     bootFailures,
-    counters: ledger.counters(),
+    counters: countersOf(pool, owner),
     inFlight: sum(({ inFlight }) => inFlight),
     longLived: sum(({ longLived }) => longLived),
     connections: sum(({ connections }) => connections),
@@ -151,17 +166,33 @@ function poolOf(pool: PoolRunner, isApp: boolean, sources: ObserverSources): Poo
     connectionsLost: lost,
     capacityLostWorkerSeconds: capacity.lostWorkerSeconds(),
     saturation: saturation.value(),
-    queue: {
-      depth: isApp ? readAcceptQueue(sources.ports()) : 0,
-      waits: NO_WAITS,
-      waitSumMs: 0,
-      rejected: 0,
-    },
-    slots: slotsOf(views, pool, sources.sampler),
+    queue: queueOf(pool, owner),
+    slots: slotsOf(views, pool, sampler),
   };
 }
 
-/** Node pools have no queue of ours; the gateway will bring its own. */
+/** What a gateway took in and answered counts for the pool behind it. */
+function countersOf(pool: PoolRunner, { workers, front }: AppPool): Counters {
+  const own = pool.ledger.counters();
+  if (front === workers || (pool !== workers && pool !== front)) return own;
+  const { answers, durations, durationSumMs } = front.ledger.counters();
+  if (pool === workers) return { ...own, answers, durations, durationSumMs };
+  const none = (list: readonly number[]): readonly number[] => list.map(() => 0);
+  return { ...own, answers: none(answers), durations: none(durations), durationSumMs: 0 };
+}
+
+/** Node workers have no queue of ours: their connections wait in the kernel. */
+function queueOf(pool: PoolRunner, owner: AppPool): QueueSnapshot {
+  const { workers, front, listeners } = owner;
+  const waiting = pool === workers ? owner.queue() : null;
+  if (waiting !== null) {
+    const { depth, waits, waitSumMs, rejected } = waiting;
+    return { depth, waits, waitSumMs, rejected: rejected.reduce((sum, each) => sum + each, 0) };
+  }
+  const depth = pool === front ? readAcceptQueue(listeners.ports()) : 0;
+  return { depth, waits: NO_WAITS, waitSumMs: 0, rejected: 0 };
+}
+
 const NO_WAITS: readonly number[] = [...DURATION_BOUNDS_MS, Infinity].map(() => 0);
 
 function slotsOf(

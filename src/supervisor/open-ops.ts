@@ -23,8 +23,8 @@ export interface OpenOpsOptions {
 
 export interface Ops {
   readonly url: string;
-  /** An event for the page. */
-  told(told: Told): void;
+  /** An event for the page, of the pool with this index. */
+  told(told: Told, pool: number): void;
   close(): void;
 }
 
@@ -52,7 +52,7 @@ export async function openOps(options: OpenOpsOptions): Promise<Ops | null> {
     log.write('info', 'ops', { url: server.url });
     return {
       url: server.url,
-      told: (told) => page.told(told),
+      told: (told, pool) => page.told(told, pool),
       close() {
         page.close();
         server.close();

@@ -1,6 +1,7 @@
 /** What the live page sees: the status, and the latency of the last seconds. */
 import { createDashboard, type Dashboard } from '../dashboard/dashboard.ts';
 import type { PageStatus } from '../dashboard/wire.ts';
+import type { Told } from '../control/types.ts';
 import type { Status } from '../control/status.ts';
 import { quantileOf } from '../metrics/quantile.ts';
 import { DURATION_BOUNDS_MS } from '../protocol.ts';
@@ -11,15 +12,42 @@ export interface PageSources {
   durations(): readonly number[];
 }
 
-export function createPage(sources: PageSources): Dashboard {
+export interface Page extends Pick<Dashboard, 'handle' | 'close'> {
+  /** An event of the pool with this index. */
+  told(told: Told, pool: number): void;
+}
+
+export function createPage(sources: PageSources): Page {
   const latency = createLatency(() => sources.durations());
-  return createDashboard({
-    status: (): PageStatus => ({ ...sources.status(), latency: latency(Date.now()) }),
+  const dashboard = createDashboard({
+    status(): PageStatus {
+      const status = sources.status();
+      const names = status.pools.map(({ name }) => name);
+      const workers = status.workers.map((worker) => ({
+        ...worker,
+        slot: shownSlot(worker.slot, names.indexOf(worker.pool)),
+      }));
+      return { ...status, workers, latency: latency(Date.now()) };
+    },
     now: () => Date.now(),
   });
+  return {
+    ...dashboard,
+    told: (told, pool) =>
+      dashboard.told(
+        'slot' in told && told.slot !== null ? { ...told, slot: shownSlot(told.slot, pool) } : told,
+      ),
+  };
 }
 
 // --- internal ---
+
+/** The page has one row of slots: those of the second pool are 1001 and up, more than any has. */
+const SLOTS_PER_POOL = 1000;
+
+function shownSlot(slot: number, pool: number): number {
+  return slot + Math.max(0, pool) * SLOTS_PER_POOL;
+}
 
 /** Workers report each second: fewer would be one report's accident, more would be yesterday's. */
 const WINDOW_MS = 5000;

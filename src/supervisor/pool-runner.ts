@@ -29,7 +29,7 @@ export interface PoolRunner {
 
 export interface PoolRunnerOptions extends Pick<
   FleetOptions,
-  'listeners' | 'launchOf' | 'onListening' | 'onListenFailure' | 'onPid' | 'oomKilled'
+  'listeners' | 'launchOf' | 'onListening' | 'onListenFailure' | 'onOverdue' | 'onPid' | 'oomKilled'
 > {
   readonly name: string;
   readonly policy: Policy;

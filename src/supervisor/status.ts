@@ -4,11 +4,13 @@ import type { Config } from '../config/load.ts';
 import { timeToLimitMs } from '../control/forecast.ts';
 import { notesOn, recyclerLoad } from '../control/load.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';
-import type { NextRecycle, Status, WorkerStatus } from '../control/status.ts';
-import type { WorkerView } from '../control/types.ts';
+import type { NextRecycle, PoolStatus, Status, WorkerStatus } from '../control/status.ts';
+import { RECYCLE_REASONS, type PoolTotals, type WorkerView } from '../control/types.ts';
 import type { Budget } from '../metrics/budget.ts';
-import type { Ledger } from '../metrics/ledger.ts';
 import type { TreeMemory } from '../metrics/tree.ts';
+import type { AppPool } from './app-pool.ts';
+import { urlOf } from './listeners.ts';
+import type { PoolRunner } from './pool-runner.ts';
 
 export interface StatusSources {
   readonly config: Config;
@@ -16,47 +18,82 @@ export interface StatusSources {
   readonly budget: Budget;
   readonly tree: TreeMemory | null;
   readonly supervisorBytes: number | null;
-  readonly urls: readonly string[];
-  readonly pool: PoolState;
-  readonly ledger: Ledger;
+  readonly pools: readonly AppPool[];
   readonly ops: string | null;
 }
 
 export function statusOf(sources: StatusSources): Status {
-  const { config, budget, pool } = sources;
+  const { config, budget, pools } = sources;
   const now = performance.now();
-  const { recycles, crashes, bootFailures } = totals(pool);
+  const sums = pools.map(({ workers }) => totals(workers.loop.state()));
+  const add = (read: (sum: PoolTotals) => number): number =>
+    sums.reduce((total, sum) => total + read(sum), 0);
+  const states = pools.map(stateOf);
   return {
     name: config.settings.name,
     pid: process.pid,
     uptimeMs: Math.round(now - sources.startedAt),
-    state: stateOf(pool),
-    listen: sources.urls,
+    state: STATES.find((state) => states.includes(state)) ?? 'running',
+    listen: pools.flatMap(({ listeners }) => listeners.all().map(urlOf)),
     ops: sources.ops,
     budget: { bytes: budget.bytes, origin: budget.origin },
     treeBytes: sources.tree?.totalBytes ?? 0,
     supervisorBytes: sources.supervisorBytes ?? 0,
-    workers: workersOf(pool).map((view) => workerOf(view, sources, now)),
-    recycles,
-    crashes,
-    bootFailures,
-    recyclerLoad: recyclerLoad(pool),
-    notes: notesOn(pool),
+    workers: pools.flatMap(({ name, workers }) => workersIn(workers, name, now)),
+    pools: pools.map((pool) => poolOf(pool, now)),
+    recycles: Object.fromEntries(
+      RECYCLE_REASONS.map((reason) => [reason, add(({ recycles }) => recycles[reason])]),
+    ) as Status['recycles'],
+    crashes: add(({ crashes }) => crashes),
+    bootFailures: add(({ bootFailures }) => bootFailures),
   };
 }
 
 // --- internal ---
 
-function stateOf(pool: PoolState): Status['state'] {
-  const { type } = pool.phase;
-  if (type === 'idle' || type === 'starting') return 'starting';
+/** Of several pools the one that is least at rest speaks for all. */
+const STATES: readonly Status['state'][] = ['stopping', 'leaving', 'starting', 'reloading'];
+
+function stateOf({ workers, front }: AppPool): Status['state'] {
+  const { type } = front.loop.state().phase;
+  const pool = workers.loop.state();
   if (type === 'leaving') return 'leaving';
+  if (type === 'idle' || type === 'starting') return 'starting';
   if (type !== 'running') return 'stopping';
+  if (pool.phase.type === 'idle' || pool.phase.type === 'starting') return 'starting';
   const outdated = workersOf(pool).some(({ epoch }) => epoch < pool.epoch);
   return outdated || pool.trial !== null ? 'reloading' : 'running';
 }
 
-function workerOf(view: WorkerView, { pool, ledger }: StatusSources, now: number): WorkerStatus {
+function poolOf(pool: AppPool, now: number): PoolStatus {
+  const state = pool.workers.loop.state();
+  const health = pool.health();
+  return {
+    name: pool.name,
+    app: pool.appName(),
+    state: stateOf(pool),
+    listen: pool.listeners.all().map(urlOf),
+    size: state.size,
+    waiting: pool.queue()?.depth ?? null,
+    recyclerLoad: recyclerLoad(state),
+    notes: notesOn(state),
+    healthWorkers: health === null ? [] : workersIn(health, pool.name, now),
+  };
+}
+
+function workersIn(runner: PoolRunner, name: string, now: number): readonly WorkerStatus[] {
+  return workersOf(runner.loop.state()).map((view) => ({
+    pool: name,
+    ...workerOf(view, runner, now),
+  }));
+}
+
+function workerOf(
+  view: WorkerView,
+  { loop, ledger }: PoolRunner,
+  now: number,
+): Omit<WorkerStatus, 'pool'> {
+  const pool = loop.state();
   const book = ledger.bookOf(view.worker);
   const ageMs = Math.round(now - (view.readyAt ?? view.bornAt));
   const slopeBytesPerSecond = Math.round(book?.slopeBytesPerSecond ?? 0);

@@ -1,30 +1,28 @@
 /**
- * The composition of a running Cofferdam: the pool of the app, its listening sockets, its guard,
- * the control socket, the ops listener and the signals. Everything that happens is enqueued; the
- * loop carries it out.
+ * The composition of a running Cofferdam: its pools, its guard, the control socket, the ops
+ * listener and the signals. Everything that happens is enqueued; the loops carry it out.
  */
 import { performance } from 'node:perf_hooks';
+import { kindOf } from '../config/kind.ts';
 import type { Config } from '../config/load.ts';
-import { controlSocketPath } from '../config/paths.ts';
-import type { SettingKey } from '../config/settings.ts';
+import { controlSocketPath, workerFolderPath } from '../config/paths.ts';
 import type { Outcome, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
 import type { Budget } from '../metrics/budget.ts';
-import { announce, announceStart } from './announce.ts';
-import { budgetOf } from './budget.ts';
+import { announce, announceStart, labelled } from './announce.ts';
+import { createAppPool, type AppPool } from './app-pool.ts';
+import { budgetOf, meansOf } from './budget.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
-import type { Launch } from './fleet.ts';
-import { exitCodeOf } from './exit-code.ts';
+import { exitCodeOf, worstOf } from './exit-code.ts';
 import { startGuard, type Guard } from './guard.ts';
-import { startHealth, type Health } from './health-pool.ts';
-import { launchOf, policyWithin } from './launch.ts';
-import { createListeners, urlOf } from './listeners.ts';
+import { makeWorkerFolder, openPortBook, type PortBook } from './launch-upstream.ts';
 import type { Log } from './log.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
 import { openOps, type Ops } from './open-ops.ts';
-import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
+import { tellOverhead } from './overhead.ts';
+import type { PoolRunnerOptions } from './pool-runner.ts';
 import { watchPressure, type PressureWatch } from './pressure.ts';
 import { planReload, tellFailure, tellReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
@@ -46,83 +44,70 @@ const ORPHAN_GRACE_EXTRA_MS = 1000;
 
 /**
  * Runs until it is told to stop; resolves to the exit code. Rejects with COF_ALREADY_RUNNING,
- * COF_APP_DOES_NOT_BOOT or COF_PORT_IN_USE.
+ * COF_APP_DOES_NOT_BOOT, COF_PORT_IN_USE, or what is wrong with the configuration.
  */
 export async function supervise(options: SupervisorOptions): Promise<number> {
-  const supervisor = new Supervisor(options);
-  return supervisor.run();
+  const { pools } = options.config;
+  const needsPorts = pools.some(
+    ({ settings }) => kindOf(settings, process.cwd()).kind === 'command',
+  );
+  const ports = await openPortBook(needsPorts ? undefined : 0);
+  try {
+    return await new Supervisor(options, ports).run();
+  } finally {
+    ports.close();
+  }
 }
 
 class Supervisor {
   readonly #log: Log;
   readonly #options: SupervisorOptions;
   readonly #startedAt = performance.now();
-  readonly #listeners = createListeners();
   readonly #waiters = createWaiters();
   #budget: Budget;
   readonly #guard: Guard;
-  readonly #pool: PoolRunner;
+  readonly #pools: readonly [AppPool, ...AppPool[]];
   readonly #sampler: Sampler;
   readonly #observer: Observer;
-  readonly #health: Health;
   readonly #pressure: PressureWatch;
   readonly #notifier: Notifier;
+  readonly #outcomes = new Map<AppPool, Outcome>();
+  /** Pools of which every worker has been ready once. */
+  readonly #ready = new Set<string>();
   #config: Config;
-  /** By configuration epoch. */
-  readonly #launches = new Map<number, Launch>();
-  #epoch = 0;
   #control: ControlSocket | null = null;
   #ops: Ops | null = null;
-  #listenFailure: string | null = null;
   #interrupts = 0;
+  #isStopping = false;
   #finish: (outcome: Outcome) => void = () => {};
 
-  constructor(options: SupervisorOptions) {
+  constructor(options: SupervisorOptions, ports: PortBook) {
     this.#options = options;
     this.#log = options.log;
     this.#config = options.config;
-    const { settings } = options.config;
-    this.#budget = budgetOf(settings);
-    this.#launches.set(this.#epoch, launchOf(options.config, this.#budget.bytes));
+    this.#budget = budgetOf(options.config);
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
     });
     this.#guard = startGuard({
-      graceMs: settings.drainTimeoutMs + ORPHAN_GRACE_EXTRA_MS,
+      graceMs: longestDrainMs(options.config) + ORPHAN_GRACE_EXTRA_MS,
       onExit: (detail) => this.#log.write('warn', 'no_guard', { detail }),
     });
     this.#sampler = startSampler({
-      workers: () => this.#pools().flatMap((pool) => pool.sampled()),
-      onOverhead: (bytes) => this.#pool.loop.enqueue({ type: 'overhead', bytes }),
+      workers: () => this.#runners().flatMap((pool) => pool.sampled()),
+      onOverhead: (bytes) => tellOverhead(this.#pools, bytes, performance.now()),
     });
-    const shared = this.#sharedParts();
-    this.#pool = createPoolRunner({
-      ...shared,
-      name: 'app',
-      policy: policyWithin(settings, this.#budget.bytes),
-      launchOf: (epoch) => this.#launchOf(epoch),
-      onListening: (listener) => this.#log.write('info', 'listening', { url: urlOf(listener) }),
-      onListenFailure: (message) => (this.#listenFailure = message),
-      told: (told) => this.#tell(told),
-      finished: (outcome) => void this.#health.end().then(() => this.#finish(outcome)),
-    });
-    this.#health = startHealth({
-      ...shared,
-      app: this.#pool,
-      settings: () => this.#config.settings,
-      launch: () => launchOf(this.#config, this.#budget.bytes, { reserved: true }),
-      log: this.#log,
-    });
+    this.#pools = this.#createPools(ports) as [AppPool, ...AppPool[]];
     this.#pressure = watchPressure({
-      onPressure: () => this.#pool.loop.enqueue({ type: 'pressure' }),
+      onPressure: () => {
+        for (const { workers } of this.#pools) workers.loop.enqueue({ type: 'pressure' });
+      },
     });
     this.#observer = createObserver({
-      pools: () => this.#pools(),
-      settings: () => this.#config.settings,
+      pools: () => this.#pools,
       sampler: this.#sampler,
       version: options.version,
       budgetBytes: () => this.#budget.bytes,
-      ports: () => this.#listeners.ports(),
     });
   }
 
@@ -134,14 +119,13 @@ class Supervisor {
       announceStart(this.#config, this.#budget, this.#options);
       const outcome = await new Promise<Outcome>((resolve) => {
         this.#finish = resolve;
-        this.#pool.loop.enqueue({ type: 'start' });
+        for (const pool of this.#pools) pool.start();
       });
-      const { settings } = this.#config;
-      const isHurried = this.#interrupts > 1;
+      const culprit = [...this.#outcomes].find(([, each]) => each === outcome)?.[0];
       return exitCodeOf(outcome, {
-        app: settings.app ?? '',
-        listenFailure: this.#listenFailure,
-        isHurried,
+        app: culprit?.appName() ?? '',
+        listenFailure: culprit?.listenFailure() ?? null,
+        isHurried: this.#interrupts > 1,
         log: this.#log,
       });
     } finally {
@@ -150,25 +134,32 @@ class Supervisor {
     }
   }
 
-  #pools(): readonly [PoolRunner, ...PoolRunner[]] {
-    const health = this.#health?.pool() ?? null;
-    return health === null ? [this.#pool] : [this.#pool, health];
-  }
-
-  /** Effects come in the order of their epochs: older launches are not asked for any more. */
-  #launchOf(epoch: number): Launch {
-    for (const older of this.#launches.keys()) if (older < epoch) this.#launches.delete(older);
-    return this.#launches.get(epoch) ?? launchOf(this.#config, this.#budget.bytes);
-  }
-
-  /** What the pools have in common. */
-  #sharedParts(): Pick<PoolRunnerOptions, 'listeners' | 'onPid' | 'oomKilled' | 'sampleNow'> {
-    return {
-      listeners: this.#listeners,
+  #createPools(ports: PortBook): readonly AppPool[] {
+    const { pools, settings } = this.#config;
+    const folder = makeWorkerFolder(workerFolderPath(settings.name, process.env));
+    const shared: Pick<PoolRunnerOptions, 'onPid' | 'oomKilled' | 'sampleNow'> = {
       onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
       oomKilled: watchOomKills(),
       sampleNow: (worker) => this.#sampler.sample(worker),
     };
+    return pools.map((config) => {
+      const log = pools.length === 1 ? this.#log : labelled(this.#log, config.name);
+      const pool: AppPool = createAppPool({
+        config,
+        means: meansOf(this.#config, this.#budget),
+        log,
+        shared,
+        folder,
+        ports,
+        told: (told) => this.#tell(pool, told, log),
+        finished: (outcome) => this.#poolFinished(pool, outcome),
+      });
+      return pool;
+    });
+  }
+
+  #runners(): ReturnType<AppPool['runners']> {
+    return this.#pools.flatMap((pool) => pool.runners());
   }
 
   #openOps(): Promise<Ops | null> {
@@ -177,8 +168,8 @@ class Supervisor {
       log: this.#log,
       observer: this.#observer,
       status: () => this.#status(),
-      health: () => this.#health.ask(),
-      durations: () => this.#pool.ledger.counters().durations,
+      health: () => this.#pools[0].askHealth(),
+      durations: () => this.#pools[0].front.ledger.counters().durations,
     });
   }
 
@@ -187,7 +178,7 @@ class Supervisor {
     return openControlSocket(
       path,
       createCommands({
-        loop: this.#pool.loop,
+        pools: this.#pools,
         facts: () => this.#observer.facts(),
         waiters: this.#waiters,
         reload: () => this.#reload(),
@@ -196,41 +187,55 @@ class Supervisor {
     );
   }
 
-  #tell(told: Told): void {
-    announce(told, { log: this.#log, publish: (event) => this.#control?.publish(event) });
-    this.#ops?.told(told);
-    this.#waiters.told(told);
-    this.#health.appTold(told);
-    if (told.event === 'all_ready') this.#notifier.ready();
-    if (told.event === 'stopping') {
-      this.#pool.fleet.stopHandover();
-      this.#notifier.stopping();
-      // The workers close theirs, too: who comes now shall hear it at once, not after the drain.
-      this.#listeners.close();
+  #tell(pool: AppPool, told: Told, log: Log): void {
+    announce(told, {
+      log,
+      publish: (event) =>
+        this.#control?.publish(this.#pools.length === 1 ? event : { ...event, pool: pool.name }),
+    });
+    this.#ops?.told(told, this.#pools.indexOf(pool));
+    this.#waiters.told(told, pool.name);
+    if (told.event === 'all_ready') {
+      this.#ready.add(pool.name);
+      if (this.#ready.size === this.#pools.length) this.#notifier.ready();
     }
+    if (told.event === 'stopping') this.#notifier.stopping();
+  }
+
+  /** All for one: where a pool cannot run, the others would be half a service. */
+  #poolFinished(pool: AppPool, outcome: Outcome): void {
+    this.#outcomes.set(pool, outcome);
+    if (this.#outcomes.size === this.#pools.length) {
+      this.#finish(worstOf([...this.#outcomes.values()]));
+    } else if (!this.#isStopping) this.#stop('graceful');
+  }
+
+  #stop(mode: 'graceful' | 'now'): void {
+    this.#isStopping = true;
+    for (const pool of this.#pools) if (!this.#outcomes.has(pool)) pool.stop(mode);
   }
 
   #request(request: Request): void {
     switch (request.type) {
       case 'stop':
-        return this.#pool.loop.enqueue({ type: 'stop', mode: 'graceful' });
+        return this.#stop('graceful');
       case 'interrupt':
         this.#interrupts += 1;
-        return this.#pool.loop.enqueue({
-          type: 'stop',
-          mode: this.#interrupts === 1 ? 'graceful' : 'now',
-        });
+        return this.#stop(this.#interrupts === 1 ? 'graceful' : 'now');
       case 'reload':
         // The log has told why; a signal has nobody else to answer to.
         this.#reload().catch(() => {});
         return;
       case 'recycle_all':
-        return this.#pool.loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
+        for (const { workers } of this.#pools) {
+          workers.loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
+        }
+        return;
       case 'scale_by':
-        return this.#pool.loop.enqueue({
-          type: 'scale',
-          slots: this.#pool.loop.state().size + request.slots,
-        });
+        for (const { workers } of this.#pools) {
+          workers.loop.enqueue({ type: 'scale_by', slots: request.slots });
+        }
+        return;
       case 'reopen_logs':
         return this.#log.write('info', 'usr1', {
           detail: 'logs go to stderr, there is nothing to reopen',
@@ -239,18 +244,16 @@ class Supervisor {
   }
 
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
-  async #reload(): Promise<readonly SettingKey[]> {
+  async #reload(): Promise<readonly string[]> {
     try {
       const { config, restart } = planReload(this.#config, await this.#options.readConfig());
-      const budget = budgetOf(config.settings);
-      this.#launches.set(this.#epoch + 1, launchOf(config, budget.bytes));
-      this.#epoch += 1;
+      const budget = budgetOf(config);
+      const plans = this.#pools.map((pool, index) =>
+        pool.planReload(config.pools[index]!, meansOf(config, budget)),
+      );
+      for (const apply of plans) apply();
       this.#config = config;
       this.#budget = budget;
-      this.#pool.loop.enqueue({
-        type: 'reload',
-        policy: policyWithin(config.settings, budget.bytes),
-      });
       this.#observer.reloaded(true);
       tellReload(this.#log, config, restart);
       return restart;
@@ -268,23 +271,23 @@ class Supervisor {
       budget: this.#budget,
       tree: this.#sampler.tree(),
       supervisorBytes: this.#sampler.supervisorBytes(),
-      urls: this.#listeners.all().map(urlOf),
-      pool: this.#pool.loop.state(),
-      ledger: this.#pool.ledger,
+      pools: this.#pools,
       ops: this.#ops?.url ?? null,
     });
   }
 
   #close(): void {
-    this.#pool.stop();
-    this.#health.close();
+    for (const pool of this.#pools) pool.close();
     this.#observer.stop();
     this.#sampler.stop();
     this.#pressure.stop();
     this.#waiters.abandon();
     this.#ops?.close();
-    this.#listeners.close();
     this.#control?.close();
     this.#guard.dismiss();
   }
+}
+
+function longestDrainMs({ pools }: Config): number {
+  return Math.max(...pools.map(({ settings }) => settings.drainTimeoutMs));
 }

@@ -14,18 +14,19 @@ export interface Reloaded {
 
 export interface Waiters {
   /** Resolves when every one of these slots has been recycled; rejects when one cannot be now. */
-  wait(slots: readonly number[]): Promise<readonly Recycled[]>;
+  wait(pool: string, slots: readonly number[]): Promise<readonly Recycled[]>;
   /**
-   * Resolves when the configuration of this epoch (or a later one) is served everywhere; rejects
-   * with COF_RELOAD_ROLLED_BACK, or when a worker after the first does not boot.
+   * Resolves when the configuration of this epoch (or a later one) is served everywhere in a pool;
+   * rejects with COF_RELOAD_ROLLED_BACK, or when a worker after the first does not boot.
    */
-  waitForReload(epoch: number): Promise<Reloaded>;
-  told(told: Told): void;
-  /** The pool stops: nobody will get an answer any more. */
+  waitForReload(pool: string, epoch: number): Promise<Reloaded>;
+  told(told: Told, pool: string): void;
+  /** Everything stops: nobody will get an answer any more. */
   abandon(): void;
 }
 
 interface Waiter {
+  readonly pool: string;
   readonly missing: Set<number>;
   readonly done: Recycled[];
   readonly resolve: (recycled: readonly Recycled[]) => void;
@@ -33,6 +34,7 @@ interface Waiter {
 }
 
 interface ReloadWaiter {
+  readonly pool: string;
   readonly epoch: number;
   readonly resolve: (reloaded: Reloaded) => void;
   readonly reject: (error: CofferdamError) => void;
@@ -42,8 +44,10 @@ export function createWaiters(): Waiters {
   const waiters = new Set<Waiter>();
   const reloads = new Set<ReloadWaiter>();
 
-  const settle = (slot: number, act: (waiter: Waiter) => void): void => {
-    for (const waiter of waiters) if (waiter.missing.has(slot)) act(waiter);
+  const settle = (pool: string, slot: number, act: (waiter: Waiter) => void): void => {
+    for (const waiter of waiters) {
+      if (waiter.pool === pool && waiter.missing.has(slot)) act(waiter);
+    }
   };
   const fail = (waiter: Waiter, message: string): void => {
     waiters.delete(waiter);
@@ -51,19 +55,19 @@ export function createWaiters(): Waiters {
   };
 
   return {
-    wait(slots) {
+    wait(pool, slots) {
       if (slots.length === 0) return Promise.resolve([]);
       return new Promise((resolve, reject) => {
-        waiters.add({ missing: new Set(slots), done: [], resolve, reject });
+        waiters.add({ pool, missing: new Set(slots), done: [], resolve, reject });
       });
     },
-    waitForReload: (epoch) =>
-      new Promise((resolve, reject) => reloads.add({ epoch, resolve, reject })),
-    told(told) {
-      settleReloads(reloads, told);
+    waitForReload: (pool, epoch) =>
+      new Promise((resolve, reject) => reloads.add({ pool, epoch, resolve, reject })),
+    told(told, pool) {
+      settleReloads(reloads, told, pool);
       if (told.event === 'recycled') {
         const { slot, replacedInMs } = told;
-        settle(slot, (waiter) => {
+        settle(pool, slot, (waiter) => {
           waiter.missing.delete(slot);
           waiter.done.push({ slot, replacedInMs });
           if (waiter.missing.size > 0) return;
@@ -73,7 +77,7 @@ export function createWaiters(): Waiters {
       }
       if (told.event === 'recycle_postponed') {
         const { slot, detail } = told;
-        settle(slot, (waiter) =>
+        settle(pool, slot, (waiter) =>
           fail(waiter, `slot ${slot} keeps its worker, the replacement does not boot: ${detail}`),
         );
       }
@@ -90,10 +94,10 @@ export function createWaiters(): Waiters {
 
 // --- internal ---
 
-function settleReloads(waiters: Set<ReloadWaiter>, told: Told): void {
+function settleReloads(waiters: Set<ReloadWaiter>, told: Told, pool: string): void {
   const settle = (epoch: number, act: (waiter: ReloadWaiter) => void): void => {
     for (const waiter of waiters) {
-      if (waiter.epoch > epoch) continue;
+      if (waiter.pool !== pool || waiter.epoch > epoch) continue;
       waiters.delete(waiter);
       act(waiter);
     }

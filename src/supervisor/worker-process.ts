@@ -40,6 +40,8 @@ export interface WorkerSpawn {
 
 export interface WorkerListener {
   onMessage(message: WorkerMessage, handle: RawHandle | undefined): void;
+  /** What the app itself sends with `process.send`; nobody listens to a user's app. */
+  onAppMessage?(message: unknown): void;
   /** The channel is closed although the process lives: the app called `process.disconnect()`. */
   onDisconnect(): void;
   /** Once, when the process is gone and its last words were read. */
@@ -51,6 +53,8 @@ export interface WorkerProcess {
   readonly pid: number | undefined;
   readonly stderrTail: Tail;
   send(message: SupervisorMessage, handle?: RawHandle): void;
+  /** To the app itself, as `process.on('message')` hears it. */
+  post(message: object): void;
   /** TERM goes to the worker alone; KILL to its whole process group. */
   signal(signal: 'SIGTERM' | 'SIGKILL'): void;
 }
@@ -73,16 +77,22 @@ export function spawnWorker(options: WorkerSpawn, listener: WorkerListener): Wor
   } catch (error) {
     // Node throws what the kernel thinks of the arguments (E2BIG) instead of telling it later.
     setImmediate(() => listener.onExit({ code: null, signal: null, spawnError: error as Error }));
-    return { pid: undefined, stderrTail, send: ignore, signal: ignore };
+    return { pid: undefined, stderrTail, send: ignore, post: ignore, signal: ignore };
   }
   forwardStderr(child, stderrTail, options.stderr);
   listenToMessages(child, listener);
+  if (listener.onAppMessage !== undefined) {
+    child.on('message', (message) => listener.onAppMessage?.(message));
+  }
   listenToDisconnect(child, listener);
   listenToExit(child, (exit) => listener.onExit(exit));
   return {
     pid: child.pid,
     stderrTail,
     send: (message, handle) => send(child, message, handle),
+    post(message) {
+      if (child.connected) child.send(message, ignore);
+    },
     signal: (signal) => signalProcess(child, signal),
   };
 }

@@ -58,6 +58,7 @@ const STATUS: Status = {
   treeBytes: 256 * 2 ** 20,
   supervisorBytes: 22 * 2 ** 20,
   workers: [1, 999].map((slot) => ({
+    pool: 'app',
     slot,
     generation: 4,
     pid: 4_194_303,
@@ -81,8 +82,19 @@ const STATUS: Status = {
   recycles: { ...RECYCLES, max_memory: 3, manual: 1 } as Record<RecycleReason, number>,
   crashes: 2,
   bootFailures: 0,
-  recyclerLoad: 0.1,
-  notes: [],
+  pools: [
+    {
+      name: 'app',
+      app: 'app.js',
+      state: 'running',
+      listen: ['http://0.0.0.0:3000'],
+      size: 2,
+      waiting: null,
+      recyclerLoad: 0.1,
+      notes: [],
+      healthWorkers: [],
+    },
+  ],
 };
 
 describe('status', () => {

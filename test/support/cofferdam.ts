@@ -108,10 +108,18 @@ export async function spawnCofferdam(
     if (event.event === 'worker_ready') seen.add(Number(event['pid']));
   });
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  let isOver = false;
   const exited = waitForExit(child).then(async (end) => {
     await Promise.race([closed, sleep(LAST_WORDS_MS)]);
+    isOver = true;
     return end;
   });
+  /** What a process that has ended did not say by then, it will never say. */
+  const orOver = (check: () => boolean) => (): boolean => {
+    if (check()) return true;
+    if (isOver) throw new Error('cofferdam has ended');
+    return false;
+  };
   const workers = (): number[] => {
     if (isAlive(pid)) for (const each of processesOf(pid)) seen.add(each);
     return seen.living();
@@ -132,12 +140,17 @@ export async function spawnCofferdam(
     events,
     told: (event) => events.filter((each) => each.event === event) as never,
     async waitFor(pattern, timeoutMs = START_TIMEOUT_MS) {
-      await waitForOutput(`${pattern}`, () => pattern.test(output()), timeoutMs, output);
+      await waitForOutput(
+        `${pattern}`,
+        orOver(() => pattern.test(output())),
+        timeoutMs,
+        output,
+      );
       return pattern.exec(output()) as RegExpExecArray;
     },
     async waitForTold(event, wanted = 1, timeoutMs = START_TIMEOUT_MS) {
       const enough = (): boolean => events.filter((each) => each.event === event).length >= wanted;
-      await waitForOutput(`${wanted} × ${event}`, enough, timeoutMs, output);
+      await waitForOutput(`${wanted} × ${event}`, orOver(enough), timeoutMs, output);
     },
     workers,
     goneWorkers: () => seen.gone(),

@@ -1,4 +1,4 @@
-/** Tools from the distribution: wrk, h2load (nghttp2-client), nginx, chromium. */
+/** Tools from the distribution: wrk, h2load (nghttp2-client), nginx, chromium, Go, Python. */
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -7,8 +7,12 @@ const PACKAGES = {
   wrk: 'wrk',
   h2load: 'nghttp2-client',
   nginx: 'nginx',
+  'php-cgi': 'php-cgi',
   promtool: 'prometheus',
   chromium: 'chromium',
+  go: 'golang-go',
+  python3: 'python3',
+  uvicorn: 'uvicorn',
 } as const;
 
 export type Tool = keyof typeof PACKAGES;

@@ -25,6 +25,7 @@ const MIB = 2 ** 20;
 
 function worker(changes: Partial<WorkerStatus> = {}): WorkerStatus {
   return {
+    pool: 'app',
     slot: 1,
     generation: 1,
     pid: 100,

@@ -29,7 +29,10 @@ export type ToGateway =
       /** Kept for health asks: never gets the public's requests. */
       readonly reserved: boolean;
     }
-  /** No new requests for it; say `drained` when it holds none. */
+  /**
+   * No new requests for it; say `drained` when it holds none. The deadlines are the supervisor's to
+   * keep (it says `cut`), as with the agent.
+   */
   | {
       readonly type: 'drain';
       readonly worker: UpstreamId;
@@ -53,10 +56,13 @@ export type FromGateway =
   /** The warm-up request failed. */
   | { readonly type: 'refused'; readonly worker: UpstreamId; readonly message: string }
   | { readonly type: 'report'; readonly worker: UpstreamId; readonly report: WorkerReport }
-  /** It got its last request (limit reached); it stays out of rotation. */
+  /** It was given its last request (limit reached); it stays out of rotation. */
   | { readonly type: 'spent'; readonly worker: UpstreamId }
   | { readonly type: 'drained'; readonly worker: UpstreamId; readonly result: DrainResult }
-  /** A request ran past its deadline: the worker is stuck in it. */
+  /**
+   * A request ran past its deadline: the worker is stuck in it. One that holds a single request
+   * (`concurrency: 1`) gets no other from now on.
+   */
   | {
       readonly type: 'overdue';
       readonly worker: UpstreamId;

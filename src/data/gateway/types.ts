@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 
 /** Where a worker listens, from the gateway's point of view. */
 export type UpstreamAddress =
@@ -20,6 +20,10 @@ export interface VisitorFacts {
   readonly scheme: 'http' | 'https';
   /** `Host` or `:authority`, one valid value; empty when an HTTP/1.0 client sent none. */
   readonly host: string;
+  /** Trusted proxies that the request came through, the nearest last; none = absent. */
+  readonly via?: readonly string[];
+  /** What a trusted proxy says the client asked for, where that is not `host`. */
+  readonly forwardedHost?: string;
 }
 
 /** The body of a request; the length is exact when it was held back (buffered or spooled). */
@@ -41,8 +45,21 @@ export interface Visit {
   readonly target: string;
   readonly visitor: VisitorFacts;
   readonly body: VisitBody;
-  /** Aborted when the client is gone (reason 'client_gone') or time is up (reason 'deadline'). */
+  /**
+   * Aborted when the client is gone (reason 'client_gone'), time is up ('deadline'), or its worker
+   * has to leave ('cut').
+   */
   readonly signal: AbortSignal;
+  /** The client asks for another protocol on this connection; `response` only refuses it. */
+  readonly tunnel?: Tunnel;
+  /** To be called once if the answer is a stream of events: it has its own deadline. */
+  onLongLived?(): void;
+}
+
+/** A connection that becomes a WebSocket or the like; `head` is what came behind the request. */
+export interface Tunnel {
+  readonly socket: Duplex;
+  readonly head: Buffer;
 }
 
 export type ForwardResult =
@@ -63,7 +80,9 @@ export type ForwardResult =
 export interface Upstream {
   /** Never rejects. The last visit (`last`) leaves no connection behind at the worker. */
   forward(visit: Visit, options: { readonly last: boolean }): Promise<ForwardResult>;
-  /** Closes idle connections; what is in flight goes on. */
+  /** Whether the worker answers; where absent, a connection to its address tells. Never rejects. */
+  check?(): Promise<boolean>;
+  /** Closes idle connections and keeps none from now on; what is in flight goes on. */
   release(): void;
   /** Breaks what is in flight too. */
   destroy(): void;

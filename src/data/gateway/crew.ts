@@ -1,0 +1,149 @@
+/**
+ * The life of the workers behind the gateway, as the supervisor orders it: connect and warm up,
+ * serve, drain, be cut, be gone.
+ */
+import { connect as openSocket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pump, type Dispatch } from './dispatch.ts';
+import type { Door } from './door.ts';
+import type { Job } from './job.ts';
+import type { FromGateway, ToGateway, UpstreamId } from './messages.ts';
+import { createMember, reportOf, type Member, type Rotation } from './rotation.ts';
+import type { Upstream, UpstreamAddress } from './types.ts';
+
+export type WorkerOrder = ToGateway & { type: 'worker' };
+
+export interface Crew {
+  readonly rotation: Rotation<Job>;
+  readonly dispatch: () => Dispatch;
+  readonly door: () => Door;
+  readonly tell: (message: FromGateway) => void;
+  readonly createUpstream: (order: WorkerOrder) => Upstream;
+}
+
+/** A process was started: connect until it answers. What we know already is not added again. */
+export function addWorker(crew: Crew, order: WorkerOrder): void {
+  const { worker: id, slot, concurrency, requestLimit, reserved } = order;
+  if (crew.rotation.members.has(id)) return;
+  const upstream = crew.createUpstream(order);
+  const member = createMember<Job>({ id, slot, concurrency, requestLimit, reserved, upstream });
+  crew.rotation.members.set(id, member);
+  orders.set(member, order);
+  void bringUp(crew, member);
+}
+
+/** A request failed on it: out of rotation until it can be connected to again. */
+export function suspectWorker(crew: Crew, member: Member<Job>): void {
+  if (member.phase !== 'serving') return;
+  member.phase = 'connecting';
+  void bringUp(crew, member);
+}
+
+export function drainWorker(crew: Crew, id: UpstreamId): void {
+  const member = crew.rotation.members.get(id);
+  if (member === undefined) {
+    const result = { moved: 0, cutRequests: 0, cutLongLived: 0 };
+    return crew.tell({ type: 'drained', worker: id, result });
+  }
+  member.phase = 'draining';
+  for (const ask of member.asks.splice(0)) ask.abort('cut');
+  noteFreed(crew, member);
+}
+
+/** Called whenever a worker holds one request less. */
+export function noteFreed(crew: Crew, member: Member<Job>): void {
+  if (member.jobs.size > 0) return;
+  if (member.phase !== 'draining' && member.phase !== 'spent') return;
+  member.upstream.release();
+  if (member.phase !== 'draining' || drained.has(member)) return;
+  drained.add(member);
+  const { cutRequests, cutLongLived } = member;
+  crew.tell({
+    type: 'drained',
+    worker: member.id,
+    result: { moved: 0, cutRequests, cutLongLived },
+  });
+}
+
+export function cutWorker(crew: Crew, id: UpstreamId, scope: 'requests' | 'all'): void {
+  const member = crew.rotation.members.get(id);
+  for (const job of member?.jobs ?? []) {
+    if (job.isLongLived && scope !== 'all') continue;
+    if (job.isLongLived) member!.cutLongLived += 1;
+    else member!.cutRequests += 1;
+    job.abort('cut');
+  }
+}
+
+export function forgetWorker(crew: Crew, id: UpstreamId): void {
+  const member = crew.rotation.members.get(id);
+  if (member === undefined) return;
+  crew.rotation.members.delete(id);
+  member.phase = 'gone';
+  for (const ask of member.asks.splice(0)) ask.abort('cut');
+  member.upstream.destroy();
+}
+
+export function reportWorkers(crew: Crew): void {
+  for (const member of crew.rotation.members.values()) {
+    crew.tell({ type: 'report', worker: member.id, report: reportOf(member) });
+  }
+}
+
+// --- internal ---
+
+const orders = new WeakMap<Member<Job>, WorkerOrder>();
+const drained = new WeakSet<Member<Job>>();
+
+/** A worker that boots is asked again after this long, then ever more rarely. */
+const FIRST_PAUSE_MS = 10;
+const LAST_PAUSE_MS = 250;
+/** The supervisor's boot timeout ends a warm-up that hangs; this is for one that forgot. */
+const WARM_UP_MS = 600_000;
+
+async function bringUp(crew: Crew, member: Member<Job>): Promise<void> {
+  const order = orders.get(member)!;
+  const check = (): Promise<boolean> => member.upstream.check?.() ?? reach(order.address);
+  for (let pauseMs = FIRST_PAUSE_MS; !(await check()); pauseMs *= 2) {
+    await sleep(Math.min(pauseMs, LAST_PAUSE_MS));
+    if (member.phase !== 'connecting') return;
+  }
+  if (member.phase !== 'connecting') return;
+  const problem = member.joined ? null : await warmUp(crew, member, order.warmupPath);
+  if (member.phase !== 'connecting' && member.phase !== 'warming') return;
+  if (problem !== null) {
+    return crew.tell({ type: 'refused', worker: member.id, message: problem });
+  }
+  member.phase = 'serving';
+  if (!member.joined) crew.tell({ type: 'joined', worker: member.id });
+  member.joined = true;
+  pump(crew.dispatch());
+}
+
+/** What is wrong with it, or null. A page that is not there has warmed the app up as well. */
+async function warmUp(
+  crew: Crew,
+  member: Member<Job>,
+  path: string | null,
+): Promise<string | null> {
+  if (path === null) return null;
+  member.phase = 'warming';
+  const ask = { worker: member.id, path, timeoutMs: WARM_UP_MS };
+  const { status, body } = await crew.door().ask(ask);
+  if (status !== null && status < 500) return null;
+  return status === null ? `warm-up failed: ${body}` : `warm-up was answered ${status}`;
+}
+
+function reach(address: UpstreamAddress): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket =
+      address.kind === 'unix'
+        ? openSocket(address.path)
+        : openSocket({ host: address.host, port: address.port });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}

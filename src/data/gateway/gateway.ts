@@ -1,0 +1,215 @@
+/** The gateway, wired: front → (files) → queue → workers, and what the supervisor says of them. */
+import { holdBody, streamBody, type GatewayBody } from './body.ts';
+import { followCertificate, readCertificate } from './certificate.ts';
+import {
+  addWorker,
+  cutWorker,
+  drainWorker,
+  forgetWorker,
+  noteFreed,
+  reportWorkers,
+  suspectWorker,
+  type Crew,
+  type WorkerOrder,
+} from './crew.ts';
+import { createDispatch, pump, submit } from './dispatch.ts';
+import { createDoor } from './door.ts';
+import { loadFiles, sendFile } from './files.ts';
+import { createFront, createSecureFront, type Arrival, type Front } from './front.ts';
+import { createJob, type Job } from './job.ts';
+import type { FromGateway, GatewayBrief, GatewaySettings, ToGateway } from './messages.ts';
+import { countRejection, createQueueBook, reportQueue } from './queue-book.ts';
+import { announcedLength, refuse } from './refuse.ts';
+import { createReport, type Report } from './report.ts';
+import { createRotation } from './rotation.ts';
+import type { Upstream } from './types.ts';
+import { createTrust, readVisitor } from './visitor.ts';
+
+export interface Gateway {
+  readonly front: Front;
+  hear(message: ToGateway): void;
+  /** Tells the supervisor how it stands; to be called each second. */
+  report(): void;
+}
+
+export interface GatewayParts {
+  readonly tell: (message: FromGateway) => void;
+  readonly createUpstream: (order: WorkerOrder, context: UpstreamContext) => Upstream;
+  /** What a target means on the disk; asked only where there is a root. */
+  readonly locate: (target: string, settings: GatewaySettings) => Place;
+}
+
+export interface UpstreamContext {
+  readonly settings: () => GatewaySettings;
+  readonly report: Report;
+}
+
+/** `script`: it goes to a worker. */
+export type Place =
+  | { readonly type: 'script'; readonly script: { readonly file: string } }
+  | { readonly type: 'file'; readonly file: Buffer }
+  | { readonly type: 'redirect'; readonly location: string }
+  | { readonly type: 'refused'; readonly status: number };
+
+/** Throws when the certificate cannot be used; the front does not listen yet. */
+export async function createGateway(brief: GatewayBrief, parts: GatewayParts): Promise<Gateway> {
+  const { tell } = parts;
+  const report = createReport(tell);
+  const book = createQueueBook();
+  const rotation = createRotation<Job>();
+  let { settings } = brief;
+  let trust = createTrust(settings.trustedProxies).trust;
+
+  const crew: Crew = {
+    rotation,
+    tell,
+    dispatch: () => dispatch,
+    door: () => door,
+    createUpstream: (order) => parts.createUpstream(order, { settings: () => settings, report }),
+  };
+  const dispatch = createDispatch({
+    rotation,
+    book,
+    report,
+    tell,
+    settings: () => settings,
+    scriptOf: (target) => scriptOf(parts.locate, target, settings),
+    suspect: (member) => suspectWorker(crew, member),
+    freed: (member) => noteFreed(crew, member),
+  });
+  const door = createDoor((job) => submit(dispatch, job));
+  const handlers = {
+    arrive: (arrival: Arrival): void => {
+      const { locate } = parts;
+      const reception = { locate, settings, trust, submit: (job: Job) => submit(dispatch, job) };
+      void receive(arrival, reception);
+    },
+    refused: () => countRejection(book, 'bad_request'),
+  };
+  const front = await openFront(brief, handlers);
+  if (settings.root !== null) await loadFiles();
+  if (brief.tls !== null) {
+    followCertificate(brief.tls, front as Parameters<typeof followCertificate>[1], report);
+  }
+  const configure = (next: GatewaySettings): void => {
+    settings = next;
+    const { trust: nextTrust, bad } = createTrust(next.trustedProxies);
+    trust = nextTrust;
+    if (bad.length > 0) report.say('warn', 'bad_trusted_proxy', { entries: bad.join(' ') });
+    pump(dispatch);
+  };
+  return {
+    front,
+    hear: (message) => {
+      if (message.type === 'configure') configure(message.settings);
+      else if (message.type === 'ask') void answerAsk(message, door, tell);
+      else obey(crew, message);
+    },
+    report: () => {
+      reportWorkers(crew);
+      tell({ type: 'queue', queue: reportQueue(book, dispatch.queue.size, settings.queueLength) });
+    },
+  };
+}
+
+// --- internal ---
+
+async function openFront(
+  { tls }: GatewayBrief,
+  handlers: Parameters<typeof createFront>[0],
+): Promise<Front> {
+  if (tls === null) return createFront(handlers);
+  return createSecureFront(await readCertificate(tls), handlers);
+}
+
+function obey(crew: Crew, message: Exclude<ToGateway, { type: 'configure' | 'ask' }>): void {
+  switch (message.type) {
+    case 'worker':
+      return addWorker(crew, message);
+    case 'drain':
+      return drainWorker(crew, message.worker);
+    case 'cut':
+      return cutWorker(crew, message.worker, message.scope);
+    case 'gone':
+      return forgetWorker(crew, message.worker);
+  }
+}
+
+async function answerAsk(
+  { id, worker, path, timeoutMs }: ToGateway & { type: 'ask' },
+  door: ReturnType<typeof createDoor>,
+  tell: (message: FromGateway) => void,
+): Promise<void> {
+  tell({ type: 'answer', id, ...(await door.ask({ worker, path, timeoutMs })) });
+}
+
+interface Reception {
+  readonly settings: GatewaySettings;
+  readonly trust: ReturnType<typeof createTrust>['trust'];
+  readonly locate: GatewayParts['locate'];
+  readonly submit: (job: Job) => void;
+}
+
+/** From a request to a job: who sent it, its body, its lane. Files need no worker. */
+async function receive(arrival: Arrival, reception: Reception): Promise<void> {
+  const { settings, trust } = reception;
+  const { request, response, target, host, tunnel } = arrival;
+  const controller = new AbortController();
+  response.once('close', () => {
+    if (!response.writableEnded) controller.abort('client_gone');
+  });
+  if ((announcedLength(request) ?? 0) > settings.bodyLimitBytes) {
+    return refuse(request, response, 413);
+  }
+  if (settings.root !== null && tunnel === undefined && isFile(arrival, reception)) return;
+  const body = await takeBody(arrival, settings);
+  if (body === null) return;
+  const fault = body.fault();
+  if (fault !== null) return refuse(request, response, fault);
+  const { socket } = request;
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  const encrypted = 'encrypted' in socket;
+  const peer = { remoteAddress, remotePort, localAddress, localPort, encrypted };
+  const visitor = readVisitor(peer, request.headers, host, trust);
+  const lane = isProbe(target, settings.probePath) ? 'probe' : 'normal';
+  reception.submit(
+    createJob({ request, response, target, visitor, body, lane, controller, tunnel }),
+  );
+}
+
+/** Whether the files had an answer. An app of its own kind gets all that is no file. */
+function isFile({ request, response, target }: Arrival, { settings, locate }: Reception): boolean {
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  if (settings.kind === 'http' && !isRead) return false;
+  const place = locate(target, settings);
+  if (place.type === 'file') {
+    sendFile({ request, response }, place.file).catch(() => refuse(request, response, 500));
+    return true;
+  }
+  if (place.type === 'script' || settings.kind === 'http') return false;
+  if (place.type === 'redirect') response.setHeader('location', place.location);
+  refuse(request, response, place.type === 'redirect' ? 301 : place.status);
+  return true;
+}
+
+/** For the log: which script a request was stuck in; null where there are none. */
+function scriptOf(
+  locate: GatewayParts['locate'],
+  target: string,
+  settings: GatewaySettings,
+): string | null {
+  if (settings.kind === 'http') return null;
+  const place = locate(target, settings);
+  return place.type === 'script' ? Buffer.from(place.script.file, 'latin1').toString() : null;
+}
+
+/** Null: the client broke off. */
+async function takeBody(arrival: Arrival, settings: GatewaySettings): Promise<GatewayBody | null> {
+  const { request, response, continues } = arrival;
+  if (settings.kind === 'http') return streamBody(request, response, settings, continues);
+  return holdBody(request, response, settings, continues).catch(() => null);
+}
+
+function isProbe(target: string, probePath: string | null): boolean {
+  return probePath !== null && (target === probePath || target.startsWith(`${probePath}?`));
+}

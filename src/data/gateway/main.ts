@@ -1,0 +1,79 @@
+/** The gateway's process: started by the supervisor like an app, spoken to over plain IPC. */
+import type { WorkerOrder } from './crew.ts';
+import { createFastCgiUpstream } from './fastcgi/upstream.ts';
+import { sendFile } from './files.ts';
+import { createGateway, type UpstreamContext } from './gateway.ts';
+import { createHttpUpstream } from './forward-http.ts';
+import {
+  GATEWAY_VARIABLE,
+  type FromGateway,
+  type GatewayBrief,
+  type GatewaySettings,
+  type ToGateway,
+} from './messages.ts';
+import { locate, type Site } from './script-path.ts';
+import type { Upstream } from './types.ts';
+
+const REPORT_MS = 1000;
+/** Without a supervisor the workers end soon; what they hold may still be answered. */
+const ORPHAN_MS = 10_000;
+
+await main();
+
+// --- internal ---
+
+async function main(): Promise<void> {
+  const text = process.env[GATEWAY_VARIABLE];
+  if (text === undefined || process.send === undefined) {
+    throw new Error('this program is started by cofferdam, not by hand');
+  }
+  delete process.env[GATEWAY_VARIABLE];
+  const brief = JSON.parse(text) as GatewayBrief;
+  const gateway = await createGateway(brief, {
+    tell,
+    createUpstream,
+    locate: (target, settings) => locate(siteOf(settings), target),
+  });
+  const { front } = gateway;
+  process.on('message', (message: ToGateway) => gateway.hear(message));
+  process.once('disconnect', () => leave(front));
+  const reporting = setInterval(() => gateway.report(), REPORT_MS);
+  reporting.unref();
+  // The agent knows this call: the socket is inherited where the supervisor holds it already.
+  if ('path' in brief.listen) front.listen(brief.listen.path);
+  else front.listen(brief.listen.port, brief.listen.host);
+}
+
+function createUpstream({ address, slot }: WorkerOrder, context: UpstreamContext): Upstream {
+  const { settings, report } = context;
+  if (settings().kind === 'http') return createHttpUpstream(address);
+  return createFastCgiUpstream({
+    slot,
+    // Whoever can connect to a FastCGI port can run any script: there are no others than sockets.
+    socketPath: address.kind === 'unix' ? address.path : '',
+    locate: (target) => locate(siteOf(settings()), target),
+    get sendfileRoots() {
+      return settings().php?.sendfileRoots ?? [];
+    },
+    sendFile,
+    onStderr: ({ visitId, text }) => report.say('warn', 'php_stderr', { slot, visitId, text }),
+  });
+}
+
+/** Where there is no PHP, nothing runs, and its source is shown to nobody all the same. */
+function siteOf({ root, php }: GatewaySettings): Site {
+  const { extensions = ['.php'], index = 'index.html', frontController = null } = php ?? {};
+  return { root: root ?? '', extensions, index, frontController };
+}
+
+function tell(message: FromGateway): void {
+  // The channel may close between the question and the answer; `disconnect` sees to the rest.
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}
+
+/** The supervisor is gone: finish what is there, and leave. */
+function leave(front: Awaited<ReturnType<typeof createGateway>>['front']): void {
+  front.close(() => process.exit(0));
+  if ('closeIdleConnections' in front) front.closeIdleConnections();
+  setTimeout(() => process.exit(0), ORPHAN_MS).unref();
+}

@@ -1,0 +1,80 @@
+/** Short answers of our own: a status, a word of text, and never anything about our inside. */
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+
+export type AnyRequest = IncomingMessage | Http2ServerRequest;
+export type AnyResponse = ServerResponse | Http2ServerResponse;
+
+/** When a client may come again: about as long as a burst lasts. */
+export const RETRY_AFTER_S = 2;
+
+/**
+ * Answers `status`, unless an answer has begun: then the response is cut, so that nobody takes half
+ * of it for the whole. A body that still comes is not read to its end.
+ */
+export function refuse(request: AnyRequest, answer: AnyResponse, status: number): void {
+  if (answer.headersSent) return cut(answer);
+  const response = answer as ServerResponse;
+  if (response.writableEnded || response.destroyed) return;
+  const text = `${status} ${STATUS_CODES[status] ?? 'Error'}\n`;
+  const fields: Record<string, string | number> = {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+  };
+  if (status === 503) fields['retry-after'] = RETRY_AFTER_S;
+  const unread = isMessage(request) && !request.readableEnded && announcedLength(request) !== 0;
+  if (unread) fields['connection'] = 'close';
+  write(response, status, fields);
+  if (!unread) return void response.end(request.method === 'HEAD' ? '' : text);
+  response.write(text);
+  linger(request, response);
+}
+
+/** Announced length; 0 without a body, null while unknown (chunked, or HTTP/2 without a length). */
+export function announcedLength(request: AnyRequest): number | null {
+  const length = request.headers['content-length'];
+  if (length !== undefined) return Number(length);
+  if (request.httpVersionMajor === 2) return request.complete ? 0 : null;
+  return request.headers['transfer-encoding'] === undefined ? 0 : null;
+}
+
+/** Breaks an answer off in a way that the client notices. */
+export function cut(response: AnyResponse): void {
+  if ('stream' in response && response.req.httpVersionMajor === 2) {
+    response.stream.close(INTERNAL_ERROR);
+  } else response.destroy();
+}
+
+/** `writeHead` of both kinds of response; their types have no common signature. */
+export function write(
+  response: AnyResponse,
+  status: number,
+  fields: Record<string, string | number | string[]>,
+): void {
+  (response as ServerResponse).writeHead(status, fields);
+}
+
+// --- internal ---
+
+/** NGHTTP2_INTERNAL_ERROR; node:http2 is not loaded for a constant. */
+const INTERNAL_ERROR = 2;
+/** A connection closed with unread bytes is reset, and the reset can overtake the answer. */
+const LINGER_MS = 2000;
+
+function isMessage(request: AnyRequest): request is IncomingMessage {
+  return request.httpVersionMajor === 1;
+}
+
+/** Reads what still comes, for a moment, before the connection ends with the response. */
+function linger(request: IncomingMessage, response: ServerResponse): void {
+  const end = (): void => {
+    clearTimeout(timer);
+    request.off('end', end);
+    response.end();
+  };
+  const timer = setTimeout(end, LINGER_MS);
+  request.once('end', end);
+  response.once('close', end);
+  request.unpipe();
+  request.resume();
+}

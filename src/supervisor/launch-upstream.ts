@@ -1,0 +1,190 @@
+/** How workers behind the gateway are started: php-cgi, or the user's own program. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import type { Kind } from '../config/kind.ts';
+import type { Settings } from '../config/settings.ts';
+import { phpCgiCommand } from '../data/gateway/fastcgi/php-cgi.ts';
+import type { UpstreamAddress } from '../data/gateway/types.ts';
+import type { Birth, Launch } from './fleet.ts';
+import type { WorkerMessage } from '../protocol.ts';
+import { UPSTREAM_KEY, type GatewayLink, type Order, type Upstream } from './gateway-link.ts';
+import { spawnUpstream, type UpstreamSpawn } from './upstream.ts';
+import { workerEnv } from './worker-env.ts';
+
+export interface UpstreamLaunchOptions {
+  readonly settings: Settings;
+  readonly kind: Kind;
+  readonly link: GatewayLink;
+  /** Private folder for the workers' sockets. */
+  readonly folder: string;
+  readonly ports: PortBook;
+  /** Workers that only answer health checks. */
+  readonly reserved: boolean;
+}
+
+/** `node`: how a Node worker is started that listens on any free port of the loopback address. */
+export function upstreamLaunchOf(options: UpstreamLaunchOptions, node: Launch | null): Launch {
+  const { settings, kind, link, reserved } = options;
+  const concurrency = concurrencyOf(settings, kind);
+  const { warmupPath } = settings;
+  const requestLimit = reserved ? 0 : settings.maxRequests;
+  const order = { concurrency, requestLimit, warmupPath, reserved };
+  if (kind.kind === 'node') return behind(node!, link, order);
+  return {
+    warmup: false,
+    keys: [UPSTREAM_KEY],
+    start(birth, listener) {
+      const started = kind.kind === 'php' ? phpOf(options, birth) : commandOf(kind, options, birth);
+      return spawnUpstream(
+        { ...started, cwd: process.cwd(), order, stderr: process.stderr },
+        birth,
+        link,
+        listener,
+      );
+    },
+  };
+}
+
+/** Requests that one worker gets at once; 0 = no bound. */
+export function concurrencyOf({ concurrency }: Settings, { kind }: Kind): number {
+  if (concurrency !== 'auto') return concurrency;
+  return kind === 'php' ? 1 : 0;
+}
+
+/** Hands out ports of the loopback address that were free a moment ago. */
+export interface PortBook {
+  take(): number;
+  close(): void;
+}
+
+/**
+ * A child has to be started at once, but only the kernel knows a free port: so some are kept in
+ * store. One that somebody else took meanwhile costs a failed boot, which is tried again.
+ */
+export async function openPortBook(kept: number = PORTS_KEPT): Promise<PortBook> {
+  const store: number[] = [];
+  const book = { isOpen: true };
+  const refill = async (): Promise<void> => {
+    while (book.isOpen && store.length < kept) store.push(await findPort());
+  };
+  await refill();
+  return {
+    take() {
+      const port = store.shift();
+      // Without another one the next boot fails, and says so.
+      refill().catch(() => {});
+      if (port === undefined) throw new Error('no free port on 127.0.0.1');
+      return port;
+    },
+    close: () => void (book.isOpen = false),
+  };
+}
+
+/** For the sockets of this instance's workers; what a killed one left is removed. */
+export function makeWorkerFolder(folder: string): string {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+// --- internal ---
+
+/** More than any gate lets boot at once in the time that it takes to find another. */
+const PORTS_KEPT = 16;
+
+type Started = Pick<UpstreamSpawn, 'file' | 'args' | 'env' | 'address'>;
+
+/** A Node worker with the agent in it; only its requests come from the gateway. */
+function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'address'>): Launch {
+  return {
+    warmup: false,
+    keys: [UPSTREAM_KEY],
+    start(birth, listener) {
+      let upstream: Upstream | null = null;
+      const hear = (said: WorkerMessage): void => {
+        // The agent's own reports tell more.
+        if (said.type !== 'report') listener.onMessage(said, undefined);
+      };
+      const process_ = node.start(
+        { ...birth, requestLimit: 0, listeners: [] },
+        {
+          ...listener,
+          onMessage(message, handle) {
+            if (message.type !== 'listening') return listener.onMessage(message, handle);
+            handle?.close();
+            const { address } = message;
+            upstream ??= link.add({ slot: birth.slot, address, ...order }, hear);
+          },
+          onExit(exit) {
+            upstream?.remove();
+            listener.onExit(exit);
+          },
+        },
+      );
+      return {
+        ...process_,
+        send: (message, handle) =>
+          message.type === 'heal' || upstream === null
+            ? process_.send(message, handle)
+            : upstream.send(message),
+      };
+    },
+  };
+}
+
+function socketOf({ folder }: UpstreamLaunchOptions, { worker }: Birth): string {
+  return join(folder, `${worker}.sock`);
+}
+
+function phpOf(options: UpstreamLaunchOptions, birth: Birth): Started {
+  const { phpBinary, phpIni, env } = options.settings;
+  const socketPath = socketOf(options, birth);
+  const command = phpCgiCommand({
+    binary: phpBinary,
+    layout: { type: 'isolated' },
+    socketPath,
+    ini: phpIni,
+    parentEnv: process.env,
+    extraEnv: env,
+  });
+  return { ...command, address: { kind: 'unix', path: socketPath } };
+}
+
+/** With `{socket}` among its words it listens there, else on a port: `{port}`, `$PORT`. */
+function commandOf(
+  { command }: Extract<Kind, { kind: 'command' }>,
+  options: UpstreamLaunchOptions,
+  birth: Birth,
+): Started {
+  const { env } = options.settings;
+  const usesSocket = command.some((word) => word.includes('{socket}'));
+  const address: UpstreamAddress = usesSocket
+    ? { kind: 'unix', path: socketOf(options, birth) }
+    : { kind: 'tcp', host: '127.0.0.1', port: options.ports.take() };
+  const port = address.kind === 'tcp' ? address.port : 0;
+  const fill = (word: string): string =>
+    word
+      .replaceAll('{port}', String(port))
+      .replaceAll('{socket}', address.kind === 'unix' ? address.path : '');
+  const [file = '', ...args] = command.map(fill);
+  return {
+    file,
+    args,
+    // By name: many programs listen on all addresses unless they are told.
+    env: workerEnv({ parent: process.env, extra: env, port, host: '127.0.0.1' }),
+    address,
+  };
+}
+
+function findPort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,3 @@
+module cofferdam.test/service
+
+go 1.19

@@ -1,0 +1,1 @@
+<?php echo "folder index ", $_SERVER["SCRIPT_NAME"];

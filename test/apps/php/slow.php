@@ -1,0 +1,7 @@
+<?php
+// Waits that long, silent; then says so in the file and to the client.
+usleep((int) ($_GET['ms'] * 1000));
+if (isset($_GET['mark'])) {
+    file_put_contents($_GET['mark'], 'done');
+}
+echo 'slept';

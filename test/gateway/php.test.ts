@@ -1,0 +1,89 @@
+/** PHP through the whole gateway: files, scripts, uploads, deadlines, one request per worker. */
+import { symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { request } from 'undici';
+import type { GatewaySettings } from '../../src/data/gateway/messages.ts';
+import { scratchFolder } from '../support/scratch.ts';
+import { startGateway, type TestGateway, type WorkerOptions } from './harness.ts';
+import { needPhp, SITE, startPhp } from './php.ts';
+
+needPhp();
+
+async function startSite(settings: Partial<GatewaySettings> = {}): Promise<TestGateway> {
+  const { root, extensions, index, frontController } = SITE;
+  const php = { extensions, index, frontController, sendfileRoots: [] };
+  return startGateway({ kind: 'fastcgi', root, php, spoolAboveBytes: 10_000, ...settings });
+}
+
+async function joinPhp(gateway: TestGateway, options: WorkerOptions = {}): Promise<number> {
+  const { socketPath: path } = await startPhp();
+  const address = { kind: 'unix', path } as const;
+  return (await gateway.join({ address, concurrency: 1, warmupPath: '/hello.php', ...options })).id;
+}
+
+async function text(url: string, method = 'GET', body: string | null = null): Promise<string> {
+  const answer = await request(url, { method: method as 'GET', body });
+  return `${answer.statusCode} ${await answer.body.text()}`;
+}
+
+test('scripts run, files are sent, the rest is refused', async () => {
+  const gateway = await startSite();
+  await joinPhp(gateway);
+  expect(await text(`${gateway.url}/hello.php`)).toMatch(/^200 /);
+  expect(await text(`${gateway.url}/file.txt`)).toMatch(/^200 /);
+  expect((await request(`${gateway.url}/folder`)).headers['location']).toBe('/folder/');
+  expect(await text(`${gateway.url}/.secret.php`)).toMatch(/^404 /);
+  expect(await text(`${gateway.url}/nothing`)).toMatch(/^404 /);
+  // In memory, spooled, and past the limit.
+  for (const bytes of [10, 300_000]) {
+    const answer = await text(`${gateway.url}/count-body.php`, 'POST', 'x'.repeat(bytes));
+    expect(answer).toMatch(new RegExp(`^200 .*\\b${bytes}\\b`));
+  }
+});
+
+test('a file that a script wants to be sent comes with its ranges, from allowed folders only', async () => {
+  const folder = scratchFolder();
+  const root = scratchFolder();
+  writeFileSync(join(folder, 'report.txt'), '0123456789');
+  symlinkSync('/etc/passwd', join(folder, 'link.txt'));
+  writeFileSync(join(root, 'send.php'), '<?php header("X-Sendfile: " . $_GET["file"]);');
+  const php = { extensions: ['.php'], index: 'index.php', frontController: null };
+  const gateway = await startSite({ root, php: { ...php, sendfileRoots: [folder] } });
+  await joinPhp(gateway, { warmupPath: null });
+  const url = `${gateway.url}/send.php?file=${folder}/report.txt`;
+  const part = await request(url, { headers: { range: 'bytes=2-4' } });
+  expect([part.statusCode, await part.body.text()]).toEqual([206, '234']);
+  expect(part.headers['x-sendfile']).toBeUndefined();
+  for (const file of [`${folder}/link.txt`, '/etc/passwd', `${folder}/../../etc/passwd`]) {
+    expect(await text(`${gateway.url}/send.php?file=${file}`)).toMatch(/^404 /);
+  }
+});
+
+test('a worker stuck in a script is named with it, and nobody is given to it any more', async () => {
+  const root = scratchFolder();
+  writeFileSync(join(root, 'stuck.php'), '<?php sleep(30);');
+  writeFileSync(join(root, 'pid.php'), '<?php echo getmypid();');
+  const gateway = await startSite({ root, requestTimeoutMs: 500 });
+  const stuck = await joinPhp(gateway, { warmupPath: null });
+  expect(await text(`${gateway.url}/stuck.php`)).toBe('504 504 Gateway Timeout\n');
+  expect(await gateway.hear('overdue')).toMatchObject({
+    worker: stuck,
+    target: '/stuck.php',
+    script: join(root, 'stuck.php'),
+  });
+  await joinPhp(gateway, { warmupPath: null });
+  const pids = await Promise.all([1, 2, 3].map(() => text(`${gateway.url}/pid.php`)));
+  expect(new Set(pids).size).toBe(1);
+});
+
+test('nobody gets one request more than its limit, under 200 parallel requests', async () => {
+  const gateway = await startSite();
+  const limits = [20, 35, 1];
+  for (const requestLimit of limits) await joinPhp(gateway, { requestLimit });
+  await joinPhp(gateway);
+  const pids = await Promise.all(Array.from({ length: 200 }, () => text(`${gateway.url}/pid.php`)));
+  const counts = new Map<string, number>();
+  for (const pid of pids) counts.set(pid, (counts.get(pid) ?? 0) + 1);
+  expect([...counts.values()].sort((a, b) => a - b)).toEqual([1, 20, 35, 144]);
+});
