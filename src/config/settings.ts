@@ -232,16 +232,6 @@ export const SETTINGS = [
     sentence: 'Time between SIGTERM and SIGKILL.',
   },
   {
-    key: 'termination-grace',
-    kind: 'duration',
-    default: 0,
-    off: true,
-    limits: { min: SECOND_MS, max: TIMER_MAX_MS, reason: 'in less nothing could be finished' },
-    group: 'Deadlines',
-    sentence: 'Time that whoever stops us gives before it kills; only compared with our own.',
-    elsewhere: ['termination-grace-period', 'termination-grace-period-seconds', 'grace-period'],
-  },
-  {
     key: 'unresponsive-timeout',
     kind: 'duration',
     default: 30 * SECOND_MS,

@@ -124,8 +124,8 @@ export type PoolEvent =
     }
   | { readonly type: 'sample'; readonly worker: WorkerId; readonly memoryBytes: number }
   /**
-   * What is in use beside the workers: the supervisor, the file pages that all share, the workers of
-   * other pools. What those pools grow by, and whether it is this one that has to make room for all
+   * What is in use beside the workers: the supervisor, the file pages that all share, the workers
+   * of other pools. What those grow by, and whether it is this pool that has to make room for all
    * (house; a pool that is alone always is).
    */
   | {

@@ -23,6 +23,22 @@ export const POOL_METRICS: readonly Metric[] = [
     read: ({ limitBytes }, emit) => emit([], limitBytes),
   }),
   poolMetric({
+    name: 'cofferdam_time_to_limit_seconds',
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'Time until the first worker reaches its memory limit as it grows now; +Inf: never.',
+    read: ({ slots }, emit) =>
+      emit([], Math.round(Math.min(Infinity, ...slots.map((slot) => slot.limitInSeconds)))),
+  }),
+  poolMetric({
+    name: 'cofferdam_slope_per_request_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Growth of the worker that grows most, for each request; 0: none that is sure.',
+    read: ({ slots }, emit) =>
+      emit([], Math.max(0, ...slots.map((slot) => slot.slopeBytesPerRequest))),
+  }),
+  poolMetric({
     name: 'cofferdam_floor_above_limit',
     type: 'gauge',
     help: '1: fresh workers are above the memory limit already, which replaces nobody any more.',

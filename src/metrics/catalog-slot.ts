@@ -31,20 +31,6 @@ export const SLOT_METRICS: readonly Metric[] = [
     read: ({ slopeBytesPerSecond }, emit) => emit([], Math.round(slopeBytesPerSecond)),
   }),
   slotMetric({
-    name: 'cofferdam_worker_slope_per_request_bytes',
-    type: 'gauge',
-    unit: 'bytes',
-    help: 'Growth of private memory for each request; 0 while it cannot be told from noise.',
-    read: ({ slopeBytesPerRequest }, emit) => emit([], slopeBytesPerRequest),
-  }),
-  slotMetric({
-    name: 'cofferdam_time_to_limit_seconds',
-    type: 'gauge',
-    unit: 'seconds',
-    help: 'Time until the worker reaches its memory limit as it grows now; +Inf: never.',
-    read: ({ limitInSeconds }, emit) => emit([], Math.round(limitInSeconds)),
-  }),
-  slotMetric({
     name: 'cofferdam_worker_requests_total',
     type: 'counter',
     help: 'Requests answered by the workers of the slot.',
