@@ -11,7 +11,7 @@ import { advance, createGame, feed, nextAt, type Game } from './game.ts';
 import { perform } from './processes.ts';
 import { drawPolicy, HEALTHY, MEBIBYTE, type Scenario } from './scenario.ts';
 
-const games = Math.ceil(Number(process.env['SIM_SEEDS'] ?? 800) / 80);
+const games = Math.ceil(Number(process.env['SIM_SEEDS'] ?? 800) / 140);
 const only = process.env['SIM_HOUSE_SEED'];
 
 const OVERHEAD_BYTES = 40 * MEBIBYTE;
