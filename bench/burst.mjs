@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../scripts/setup.mjs';
 import { ask } from './ask.mjs';
+import { NODE } from './contenders.mjs';
 import { phpFpmBurstPlan, phpFpmVersion } from './php-fpm.mjs';
 import { circumstances, spread, table, writeSection } from './report.mjs';
 
@@ -101,7 +102,7 @@ function cofferdam({ folder, starts, port }, wait, strategy, workers) {
   const scaling = ['--strategy', strategy, '--workers', workers, '--idle-timeout', '2s'];
   const address = ['--host', '127.0.0.1', '--port', String(port), '--ops', 'off'];
   return {
-    command: process.execPath,
+    command: NODE,
     args: [
       join(ROOT, 'dist/cli/main.js'),
       'serve',
