@@ -17,10 +17,10 @@ test('grows under load, serves with all, and shrinks after it', { timeout: TEST_
   const scaling = ['--strategy', 'dynamic', '--workers', '1..3', '--spare', '0'];
   const pool = await serveSource(APP, [...scaling, '--idle-timeout', '2s']);
   const size = (): number => pool.told('scaled').at(-1)?.to ?? 1;
-  let over = false;
+  const over = new AbortController();
   const served = new Set<string>();
   const client = async (): Promise<void> => {
-    while (!over) {
+    while (!over.signal.aborted) {
       const response = await fetch(pool.url, { headers: { connection: 'close' } });
       expect(response.status).toBe(200);
       served.add(await response.text());
@@ -29,7 +29,7 @@ test('grows under load, serves with all, and shrinks after it', { timeout: TEST_
   const clients = Array.from({ length: CLIENTS }, client);
   await waitUntil('three workers', () => size() === 3);
   await waitUntil('answers from all', () => served.size === 3);
-  over = true;
+  over.abort();
   await Promise.all(clients);
   await waitUntil('one worker', () => size() === 1);
   expect(new Set(pool.told('scaled').map(({ why }) => why))).toEqual(new Set(['demand', 'idle']));
