@@ -99,6 +99,12 @@ export const ERRORS = {
     hint: 'Give this one a name of its own with --name.',
     exitCode: EXIT.failed,
   },
+  COF_RELOAD_ROLLED_BACK: {
+    meaning:
+      'The first worker of a reloaded configuration did not become ready: the old one stays.',
+    hint: 'Mend what keeps it from booting, then reload again.',
+    exitCode: EXIT.failed,
+  },
   COF_CONTROL_REFUSED: {
     meaning: 'The running Cofferdam refused the command.',
     hint: 'The message says why.',

@@ -99,9 +99,9 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'reload',
     summary: 'Read the configuration again, replace the workers.',
-    usage: 'cofferdam reload [--name <name>]',
+    usage: 'cofferdam reload [--no-wait] [--name <name>]',
     settings: 'instance',
-    switches: [],
+    switches: [['--no-wait', 'Ask for it and return, instead of waiting until it is done.']],
     examples: ['cofferdam reload'],
     load: () => import('./reload.ts'),
     elsewhere: ['refresh', 'hup'],

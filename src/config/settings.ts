@@ -7,6 +7,7 @@ import { GATEWAY_SETTINGS, KIND_SETTINGS, PHP_SETTINGS } from './settings-gatewa
 import { MEMORY_SETTINGS, SIZE_LIMITS } from './settings-memory.ts';
 import { OPS_SETTINGS } from './settings-ops.ts';
 import type { SettingRow, SettingsOf } from './setting-row.ts';
+import { SCALING_SETTINGS } from './settings-scaling.ts';
 
 const WAIT_LIMITS = { min: 100, max: TIMER_MAX_MS, reason: 'below 100ms nothing could finish' };
 export const SETTINGS = [
@@ -108,6 +109,7 @@ export const SETTINGS = [
     commonVariables: ['WEB_CONCURRENCY'],
     elsewhere: ['instances', 'processes', 'threads', 'num-workers'],
   },
+  ...SCALING_SETTINGS,
   {
     key: 'warmup-path',
     kind: 'string',

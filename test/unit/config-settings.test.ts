@@ -187,6 +187,10 @@ describe('policyOf', () => {
       predict: true,
       heal: true,
       fitWorkers: true,
+      strategy: 'static',
+      spare: 1,
+      idleTimeoutMs: 10_000,
+      concurrency: 0,
     });
     const ranged = await configOf(['app.js', '-w', '2..8']);
     expect(policyOf(ranged.settings, 0, 0, 6)).toMatchObject({
@@ -194,6 +198,17 @@ describe('policyOf', () => {
       workersMin: 2,
       workersMax: 8,
     });
+  });
+
+  it.each([
+    ['dynamic', '6', { workers: 1, workersMin: 1, workersMax: 6 }],
+    ['dynamic', '2..6', { workers: 2, workersMin: 2, workersMax: 6 }],
+    ['dynamic', 'auto', { workers: 1, workersMin: 1, workersMax: 4 }],
+    ['ondemand', '6', { workers: 1, workersMin: 1, workersMax: 6 }],
+    ['ondemand', '2..6', { workers: 1, workersMin: 1, workersMax: 6 }],
+  ])('%s takes %s workers as the most', async (strategy, workers, sizes) => {
+    const { settings } = await configOf(['app.js', '-w', workers, '--strategy', strategy]);
+    expect(policyOf(settings, 0, 0, 4)).toMatchObject({ strategy, ...sizes });
   });
 });
 
