@@ -81,11 +81,16 @@ export async function openPortBook(kept: number = PORTS_KEPT): Promise<PortBook>
   };
 }
 
-/** For the sockets of this instance's workers; what a killed one left is removed. */
-export function makeWorkerFolder(folder: string): string {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return folder;
+/**
+ * Makes the folder for the sockets of this instance's workers, without what a killed one left;
+ * returns what removes it. Only who holds the control socket may call it: the folder of a name
+ * belongs to the instance that answers to that name.
+ */
+export function openWorkerFolder(folder: string): () => void {
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  remove();
+  mkdirSync(folder, { mode: 0o700 });
+  return remove;
 }
 
 // --- internal ---

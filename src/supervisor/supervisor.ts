@@ -16,7 +16,7 @@ import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
 import { exitCodeOf, worstOf } from './exit-code.ts';
 import { startGuard, type Guard } from './guard.ts';
-import { makeWorkerFolder, openPortBook, type PortBook } from './launch-upstream.ts';
+import { openPortBook, openWorkerFolder, type PortBook } from './launch-upstream.ts';
 import type { Log } from './log.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
@@ -74,17 +74,20 @@ class Supervisor {
   readonly #outcomes = new Map<AppPool, Outcome>();
   /** Pools of which every worker has been ready once. */
   readonly #ready = new Set<string>();
+  readonly #folder: string;
   #config: Config;
   #control: ControlSocket | null = null;
   #ops: Ops | null = null;
   #interrupts = 0;
   #isStopping = false;
+  #closeFolder = (): void => {};
   #finish: (outcome: Outcome) => void = () => {};
 
   constructor(options: SupervisorOptions, ports: PortBook) {
     this.#options = options;
     this.#log = options.log;
     this.#config = options.config;
+    this.#folder = workerFolderPath(options.config.settings.name, process.env);
     this.#budget = budgetOf(options.config);
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
@@ -115,6 +118,7 @@ class Supervisor {
     const stopSignals = listenToSignals((request) => this.#request(request));
     try {
       this.#control = await this.#openControl();
+      this.#closeFolder = openWorkerFolder(this.#folder);
       this.#ops = await this.#openOps();
       announceStart(this.#config, this.#budget, this.#options);
       const outcome = await new Promise<Outcome>((resolve) => {
@@ -135,8 +139,7 @@ class Supervisor {
   }
 
   #createPools(ports: PortBook): readonly AppPool[] {
-    const { pools, settings } = this.#config;
-    const folder = makeWorkerFolder(workerFolderPath(settings.name, process.env));
+    const { pools } = this.#config;
     const shared: Pick<PoolRunnerOptions, 'onPid' | 'oomKilled' | 'sampleNow'> = {
       onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
       oomKilled: watchOomKills(),
@@ -149,7 +152,7 @@ class Supervisor {
         means: meansOf(this.#config, this.#budget),
         log,
         shared,
-        folder,
+        folder: this.#folder,
         ports,
         told: (told) => this.#tell(pool, told, log),
         finished: (outcome) => this.#poolFinished(pool, outcome),
@@ -283,6 +286,7 @@ class Supervisor {
     this.#pressure.stop();
     this.#waiters.abandon();
     this.#ops?.close();
+    this.#closeFolder();
     this.#control?.close();
     this.#guard.dismiss();
   }

@@ -1,4 +1,5 @@
 /** The gateway, wired: front → (files) → queue → workers, and what the supervisor says of them. */
+import { tmpdir } from 'node:os';
 import { holdBody, streamBody, type GatewayBody } from './body.ts';
 import { followCertificate, readCertificate } from './certificate.ts';
 import {
@@ -81,8 +82,13 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
   const handlers = {
     arrive: (arrival: Arrival): void => {
       const { locate } = parts;
-      const reception = { locate, settings, trust, submit: (job: Job) => submit(dispatch, job) };
-      void receive(arrival, reception);
+      void receive(arrival, {
+        locate,
+        settings,
+        trust,
+        report,
+        submit: (job) => submit(dispatch, job),
+      });
     },
     refused: () => countRejection(book, 'bad_request'),
   };
@@ -147,6 +153,7 @@ interface Reception {
   readonly settings: GatewaySettings;
   readonly trust: ReturnType<typeof createTrust>['trust'];
   readonly locate: GatewayParts['locate'];
+  readonly report: Report;
   readonly submit: (job: Job) => void;
 }
 
@@ -162,7 +169,7 @@ async function receive(arrival: Arrival, reception: Reception): Promise<void> {
     return refuse(request, response, 413);
   }
   if (settings.root !== null && tunnel === undefined && isFile(arrival, reception)) return;
-  const body = await takeBody(arrival, settings);
+  const body = await takeBody(arrival, reception);
   if (body === null) return;
   const fault = body.fault();
   if (fault !== null) return refuse(request, response, fault);
@@ -204,10 +211,15 @@ function scriptOf(
 }
 
 /** Null: the client broke off. */
-async function takeBody(arrival: Arrival, settings: GatewaySettings): Promise<GatewayBody | null> {
-  const { request, response, continues } = arrival;
+async function takeBody(
+  { request, response, continues }: Arrival,
+  { settings, report }: Reception,
+): Promise<GatewayBody | null> {
   if (settings.kind === 'http') return streamBody(request, response, settings, continues);
-  return holdBody(request, response, settings, continues).catch(() => null);
+  const unkept = ({ message: detail }: Error): void =>
+    report.say('error', 'body_not_kept', { folder: tmpdir(), detail });
+  const limits = { ...settings, unkept };
+  return holdBody(request, response, limits, continues).catch(() => null);
 }
 
 function isProbe(target: string, probePath: string | null): boolean {
