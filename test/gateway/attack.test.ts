@@ -123,6 +123,22 @@ describe('greed', () => {
 describe('a crowd in the queue', () => {
   const CROWD = 10_000;
 
+  test('that leaves at any moment is no failed request', async () => {
+    const gateway = await startGateway();
+    await gateway.join();
+    for (let round = 0; round < 400; round += 1) {
+      const socket = open(gateway.port);
+      await once(socket, 'connect');
+      socket.write(GET);
+      // Before, amid and after its answer.
+      const end = performance.now() + (round % 20) / 10;
+      while (performance.now() < end) await new Promise((turn) => setImmediate(turn));
+      socket.resetAndDestroy();
+    }
+    await gateway.hear('report', ({ report }) => report.inFlight === 0);
+    expect(gateway.said.filter(({ type }) => type === 'log')).toEqual([]);
+  });
+
   test('that leaves takes its place with it: 10 000 clients', async () => {
     const gateway = await startGateway({ queueLength: CROWD, queueTimeoutMs: 120_000 });
     const crowd: Socket[] = [];
