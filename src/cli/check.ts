@@ -4,11 +4,11 @@ import { explainLeastBudget, SUPERVISOR_BYTES, workerShareBytes } from '../confi
 import { parseFlags } from '../config/flags.ts';
 import { kindOf, type Kind } from '../config/kind.ts';
 import { readConfig, type Config } from '../config/load.ts';
-import { poolSizeOf } from '../config/policy.ts';
+import { fullSizeOf, poolSizeOf } from '../config/policy.ts';
 import { propertyOf, type SettingRow, type SettingValue } from '../config/setting-row.ts';
 import { SETTINGS } from '../config/settings.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
-import { adviseOn, checkBudget } from '../config/validate.ts';
+import { adviseOn, checkBudget, longestStopMs } from '../config/validate.ts';
 import { formatValue } from '../config/values.ts';
 import { EXIT } from '../errors.ts';
 import { v8FlagsOf } from '../supervisor/launch.ts';
@@ -72,7 +72,7 @@ function linesOf({ settings, origins }: Config): readonly Line[] {
 
 /** The worst case of the per-worker limit, on top of what is odd in the settings themselves. */
 function notesOn(config: Config, budget: Budget): readonly string[] {
-  const { workers, surge } = poolSizeOf(config.pools);
+  const { workers, surge } = fullSizeOf(config.pools);
   const { maxMemoryBytes } = config.settings;
   const worstBytes = (workers + surge) * maxMemoryBytes + SUPERVISOR_BYTES;
   const notes = [...adviseOn(config.settings)];
@@ -93,7 +93,8 @@ function notesOn(config: Config, budget: Budget): readonly string[] {
 function renderText({ config, app, budget, notes }: Checked, context: CommandContext): string {
   const paint = painterFor(context.stdout, context.env);
   const pool = poolSizeOf(config.pools);
-  const share = formatBytes(workerShareBytes(budget.bytes, pool));
+  const full = fullSizeOf(config.pools);
+  const shareBytes = workerShareBytes(budget.bytes, full);
   const table = alignColumns(
     [
       ['SETTING', 'VALUE', 'FROM'],
@@ -109,8 +110,9 @@ function renderText({ config, app, budget, notes }: Checked, context: CommandCon
     `App      ${app}`,
     `File     ${config.file ?? 'none'}`,
     `Budget   ${formatBytes(budget.bytes)} (${budget.origin}), at least ${explainLeastBudget(pool)}`,
-    `Share    ${share} for each of ${pool.workers + pool.surge} workers, surge included`,
-    `Heap     ${v8FlagsOf(config.settings, workerShareBytes(budget.bytes, pool)).join(' ') || 'as V8 decides'}`,
+    `Share    ${formatBytes(shareBytes)} for each of ${full.workers + full.surge} workers, surge included`,
+    `Heap     ${v8FlagsOf(config.settings, shareBytes).join(' ') || 'as V8 decides'}`,
+    `Memory   ${explainMemory(config, budget)}`,
     `Stop     ${explainStop(config)}`,
     ...notes.map((note) => `${paint('yellow', 'Note')}     ${note}`),
     paint('green', 'OK'),
@@ -118,11 +120,31 @@ function renderText({ config, app, budget, notes }: Checked, context: CommandCon
   ].join('\n');
 }
 
+/** What is not known before the app runs is told at the start, with the measured numbers. */
+function explainMemory(config: Config, { bytes }: Budget): string {
+  const { workers, surge } = fullSizeOf(config.pools);
+  const { maxRequests, maxMemoryBytes } = config.settings;
+  const leak =
+    maxRequests > 0
+      ? ` + leak x ${maxRequests} requests x ${workers}`
+      : maxMemoryBytes > 0
+        ? ` + growth up to ${formatBytes(maxMemoryBytes)} each`
+        : ' + leak x requests';
+  const floors = `floor x (${workers} + ${surge} surge)`;
+  return `${floors}${leak} has to fit into ${formatBytes(bytes)}; floor and leak are told when measured`;
+}
+
 /** Who stops us from outside has to wait longer than this, or kills what still serves. */
-function explainStop({ settings: { drainTimeoutMs, killTimeoutMs } }: Config): string {
-  const most = formatDuration(drainTimeoutMs + 2 * killTimeoutMs);
-  const sum = `${formatDuration(drainTimeoutMs)} drain + 2 x ${formatDuration(killTimeoutMs)} kill`;
-  return `${most} at most: ${sum}; terminationGracePeriodSeconds has to be longer`;
+function explainStop({ settings }: Config): string {
+  const { shutdownDelayMs, drainTimeoutMs, killTimeoutMs, terminationGraceMs } = settings;
+  const delay = shutdownDelayMs > 0 ? `${formatDuration(shutdownDelayMs)} delay + ` : '';
+  const sum =
+    `${delay}${formatDuration(drainTimeoutMs)} drain + ` +
+    `2 x ${formatDuration(killTimeoutMs)} kill`;
+  const most = `${formatDuration(longestStopMs(settings))} at most: ${sum}`;
+  return terminationGraceMs > 0
+    ? `${most}, within ${formatDuration(terminationGraceMs)} of termination-grace`
+    : `${most}; terminationGracePeriodSeconds has to be longer`;
 }
 
 function renderJson({ config, app, budget, notes }: Checked): string {

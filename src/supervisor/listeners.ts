@@ -15,9 +15,22 @@ export interface Listener {
   readonly fd: number;
 }
 
+/** A listening socket; Node types none of it. */
+export interface ListeningHandle extends RawHandle {
+  listen(backlog: number): number;
+  onconnection: ((status: number, connection?: RawHandle) => void) | null;
+}
+
 export interface Listeners {
-  /** Keeps the handle. False when the address is known already: the handle is closed then. */
+  /**
+   * Keeps the handle. False when the address is known already: then it is closed, unless we accept
+   * there, for that ends only with the handle on which we do, and this one takes its place.
+   */
   keep(listener: Omit<Listener, 'fd'>, handle: RawHandle): boolean;
+  /** Accepts on every socket until somebody else listens there. The connections are unread. */
+  accept(onConnection: (key: ListenKey, connection: RawHandle) => void): void;
+  /** Whether we accept anywhere. */
+  accepting(): boolean;
   has(key: ListenKey): boolean;
   all(): readonly Listener[];
   /** The TCP ports among them. */
@@ -27,16 +40,31 @@ export interface Listeners {
 }
 
 export function createListeners(): Listeners {
-  const kept = new Map<ListenKey, { listener: Listener; handle: RawHandle }>();
+  const kept = new Map<ListenKey, Kept>();
   return {
     keep(listener, handle) {
-      if (kept.has(listener.key)) {
+      const known = kept.get(listener.key);
+      if (known?.accepting === false) {
         handle.close();
         return false;
       }
-      kept.set(listener.key, { listener: { ...listener, fd: handle.fd }, handle });
-      return true;
+      known?.handle.close();
+      const { fd } = handle;
+      kept.set(listener.key, { listener: { ...listener, fd }, handle, accepting: false });
+      return known === undefined;
     },
+    accept(onConnection) {
+      for (const [key, entry] of kept) {
+        if (entry.accepting) continue;
+        const handle = entry.handle as ListeningHandle;
+        handle.onconnection = (status, connection) => {
+          if (status === 0 && connection !== undefined) onConnection(key, connection);
+        };
+        // Refused by the kernel, its clients wait in its queue, and another turn tries again.
+        entry.accepting = handle.listen(BACKLOG) === 0;
+      }
+    },
+    accepting: () => [...kept.values()].some(({ accepting }) => accepting),
     has: (key) => kept.has(key),
     ports: () =>
       new Set(
@@ -66,6 +94,16 @@ export function urlOf(listener: Pick<Listener, 'address' | 'scheme'>): string {
 }
 
 // --- internal ---
+
+interface Kept {
+  readonly listener: Listener;
+  readonly handle: RawHandle;
+  /** We accept on it, as its workers sleep. */
+  accepting: boolean;
+}
+
+/** What Node asks for; the kernel takes less if it is told to. */
+const BACKLOG = 511;
 
 /** The second name that the agent gives a socket (`unix-path.cts`). */
 function spareOf(path: string): string {

@@ -95,7 +95,7 @@ class Supervisor {
     });
     this.#sampler = startSampler({
       workers: () => this.#runners().flatMap((pool) => pool.sampled()),
-      onOverhead: (bytes) => tellOverhead(this.#pools, bytes),
+      onOverhead: (bytes) => tellOverhead(this.#pools, bytes, performance.now()),
     });
     this.#pools = this.#createPools(ports) as [AppPool, ...AppPool[]];
     this.#pressure = watchPressure({
@@ -233,8 +233,7 @@ class Supervisor {
         return;
       case 'scale_by':
         for (const { workers } of this.#pools) {
-          const slots = workers.loop.state().size + request.slots;
-          workers.loop.enqueue({ type: 'scale', slots });
+          workers.loop.enqueue({ type: 'scale_by', slots: request.slots });
         }
         return;
       case 'reopen_logs':

@@ -37,7 +37,7 @@ export const ownServers = new WeakSet<object>();
 
 /** Watches every listen of the app. `listening` is called when a server listens and stays. */
 export function watchListen(
-  brief: Pick<WorkerBrief, 'listeners' | 'address' | 'accept'>,
+  brief: Pick<WorkerBrief, 'listeners' | 'address' | 'accept' | 'lend'>,
   followed: (listener: Listener) => void,
   listening: (listener: Listener) => void,
 ): void {
@@ -64,7 +64,7 @@ export function watchListen(
     // server there, and the port must be free again at once.
     setImmediate(() => {
       if (listener.handle.fd < 0 || listeners.get(listener.key) !== listener) return;
-      tell(listener, asked.inherited);
+      tell(listener, asked.inherited, brief.lend === true);
       for (const client of asked.clients) listener.handle.onconnection?.(0, client);
       listening(listener);
     });
@@ -270,9 +270,10 @@ function schemeOf(server: AnyServer): Scheme {
   return has('setSecureContext') ? 'https' : 'http';
 }
 
-function tell(listener: Listener, inherited: boolean): void {
+function tell(listener: Listener, inherited: boolean, lend: boolean): void {
   const { key, address, scheme, handle } = listener;
-  const message = { type: 'listening', key, address, inherited, scheme } as const;
-  if (inherited) send(message);
+  const secure = 'setSecureContext' in listener.server;
+  const message = { type: 'listening', key, address, inherited, scheme, secure } as const;
+  if (inherited && !lend) send(message);
   else sendHandle(message, handle, () => undefined);
 }
