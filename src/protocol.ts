@@ -65,6 +65,9 @@ export interface WorkerReport {
 /** How an answer ended: its status class, or its client was gone before. */
 export const ANSWER_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
 
+/** Why a request got no worker from the queue of a gateway. */
+export const REJECTIONS = ['queue_full', 'queue_timeout', 'no_worker', 'bad_request'] as const;
+
 /** Upper ends of the duration buckets, milliseconds: those that OpenTelemetry advises for HTTP. */
 export const DURATION_BOUNDS_MS = [
   5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000,

@@ -232,10 +232,11 @@ class Pool implements AppPool {
     policy: Policy,
     common: Omit<PoolRunnerOptions, 'name' | 'policy' | 'launchOf' | 'told' | 'finished'>,
   ): PoolRunner {
-    const log = labelled(this.#options.log, 'gateway');
+    const name = nameBeside(this.name, 'gateway');
+    const log = labelled(this.#options.log, name);
     return createPoolRunner({
       ...common,
-      name: nameBeside(this.name, 'gateway'),
+      name,
       policy: gatewayPolicy(policy),
       launchOf: () => gatewayLaunchOf({ settings: this.#config.settings, kind: this.#kind, link }),
       told: (told) => {
