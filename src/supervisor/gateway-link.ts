@@ -79,7 +79,8 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     },
     detach(end) {
       const queue = ends.get(end)?.queue ?? null;
-      if (queue !== null) past = addQueues([{ ...queue, depth: 0 }, ...(past === null ? [] : [past])]);
+      if (queue !== null)
+        past = addQueues([{ ...queue, depth: 0 }, ...(past === null ? [] : [past])]);
       ends.delete(end);
       // What it was drained of, nobody else will speak of.
       for (const [id, { hear, draining }] of workers) {

@@ -1,11 +1,7 @@
 /** Callers on the control socket that wait until the recycle they asked for is done. */
+import type { Recycled } from '../control/status.ts';
 import type { Told } from '../control/types.ts';
 import { CofferdamError } from '../errors.ts';
-
-export interface Recycled {
-  readonly slot: number;
-  readonly replacedInMs: number;
-}
 
 export interface Waiters {
   /** Resolves when every one of these slots has been recycled; rejects when one cannot be now. */
@@ -48,7 +44,7 @@ export function createWaiters(): Waiters {
         const { slot, replacedInMs } = told;
         settle(pool, slot, (waiter) => {
           waiter.missing.delete(slot);
-          waiter.done.push({ slot, replacedInMs });
+          waiter.done.push({ pool, slot, replacedInMs });
           if (waiter.missing.size > 0) return;
           waiters.delete(waiter);
           waiter.resolve(waiter.done);
@@ -57,7 +53,10 @@ export function createWaiters(): Waiters {
       if (told.event === 'recycle_postponed') {
         const { slot, detail } = told;
         settle(pool, slot, (waiter) =>
-          fail(waiter, `slot ${slot} keeps its worker, the replacement does not boot: ${detail}`),
+          fail(
+            waiter,
+            `slot ${slot} of ${pool} keeps its worker, the replacement does not boot: ${detail}`,
+          ),
         );
       }
     },

@@ -83,6 +83,7 @@ describe('who takes the connections', () => {
   it('is the worker for Node, unless the gateway is asked for, and else the gateway', async () => {
     expect(await behind('server.js')).toBe(false);
     expect(await behind('server.js', '--dispatch', 'gateway')).toBe(true);
+    expect(await behind('server.js', '--tls-cert', 'c', '--tls-key', 'k')).toBe(true);
     expect(await behind('public')).toBe(true);
     expect(await behind('--', './service')).toBe(true);
   });
@@ -91,6 +92,15 @@ describe('who takes the connections', () => {
     const failure = 'COF_CONFLICT --dispatch direct is for Node apps: a php worker cannot take';
     expect(await failureOf(() => behind('public', '--dispatch', 'direct'))).toContain(failure);
     expect(await failureOf(() => behind('--dispatch', 'direct', '--', 'x'))).toContain('a command');
+    const tls = ['server.js', '--tls-cert', 'c', '--tls-key', 'k', '--dispatch', 'direct'];
+    expect(await failureOf(() => behind(...tls))).toContain('COF_CONFLICT --tls-cert is for the');
+  });
+
+  it('wants a certificate and its key', async () => {
+    expect(await failureOf(() => behind('server.js', '--tls-cert', 'c'))).toBe(
+      'COF_CONFLICT --tls-cert without --tls-key | TLS needs both.',
+    );
+    expect(await failureOf(() => behind('server.js', '--tls-key', 'k'))).toContain('without');
   });
 });
 

@@ -51,7 +51,11 @@ function poolsOf(text: string, argv: readonly string[] = [], env = {}): Promise<
   return configOf(argv, env, folderWith({ 'cofferdam.toml': text }));
 }
 
-function fail(text: string, argv: readonly string[] = [], name = 'cofferdam.toml'): Promise<string> {
+function fail(
+  text: string,
+  argv: readonly string[] = [],
+  name = 'cofferdam.toml',
+): Promise<string> {
   return failureOf(() => configOf(argv, {}, folderWith({ [name]: text })));
 }
 
@@ -135,8 +139,14 @@ describe('mistakes in the tables of pools', () => {
       `${TWO}memory-budget = "1GiB"`,
       'COF_UNKNOWN_SETTING memory-budget belongs to the whole instance, not to one pool',
     ],
-    [`${TWO}gate = "many"`, 'COF_BAD_VALUE gate must be a whole number, not "many" (cofferdam.toml:7)'],
-    ['[pools.Web]\napp = "a"', 'COF_BAD_VALUE Web cannot be the name of a pool | Use up to 31 small'],
+    [
+      `${TWO}gate = "many"`,
+      'COF_BAD_VALUE gate must be a whole number, not "many" (cofferdam.toml:7)',
+    ],
+    [
+      '[pools.Web]\napp = "a"',
+      'COF_BAD_VALUE Web cannot be the name of a pool | Use up to 31 small',
+    ],
     ['[pools.gateway]\napp = "a"', 'COF_BAD_VALUE gateway cannot be the name of a pool'],
     ['[pools.web-health]\napp = "a"', 'COF_BAD_VALUE web-health cannot be the name of a pool'],
     ['[pools]\n', 'COF_BAD_VALUE pools must hold a table for each pool | Write [pools.web]'],
