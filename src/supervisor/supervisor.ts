@@ -123,7 +123,7 @@ class Supervisor {
       });
       const culprit = [...this.#outcomes].find(([, each]) => each === outcome)?.[0];
       return exitCodeOf(outcome, {
-        app: culprit?.appName() ?? '',
+        app: this.#nameOf(culprit),
         listenFailure: culprit?.listenFailure() ?? null,
         isHurried: this.#interrupts > 1,
         log: this.#log,
@@ -156,6 +156,12 @@ class Supervisor {
       });
       return pool;
     });
+  }
+
+  /** For messages: with several pools, of which one. */
+  #nameOf(pool: AppPool | undefined): string {
+    if (pool === undefined) return '';
+    return this.#pools.length === 1 ? pool.appName() : `${pool.appName()} of pool ${pool.name}`;
   }
 
   #runners(): ReturnType<AppPool['runners']> {

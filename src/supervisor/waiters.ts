@@ -55,7 +55,7 @@ export function createWaiters(): Waiters {
         settle(pool, slot, (waiter) =>
           fail(
             waiter,
-            `slot ${slot} of ${pool} keeps its worker, the replacement does not boot: ${detail}`,
+            `${slotName(pool, slot)} keeps its worker, the replacement does not boot: ${detail}`,
           ),
         );
       }
@@ -64,4 +64,11 @@ export function createWaiters(): Waiters {
       for (const waiter of waiters) fail(waiter, 'Cofferdam stops');
     },
   };
+}
+
+// --- internal ---
+
+/** The only pool of a configuration without tables has a name that nobody gave it. */
+function slotName(pool: string, slot: number): string {
+  return pool === 'app' ? `slot ${slot}` : `slot ${slot} of ${pool}`;
 }
