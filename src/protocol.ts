@@ -172,6 +172,8 @@ export type SupervisorMessage =
       /** The whole pool stops: an idle connection has nothing to wait for. */
       readonly final: boolean;
     }
+  /** The gateway drains this worker: only the app is told, for whatever it keeps open for long. */
+  | { readonly type: 'leaving'; readonly deadlineMs: number; readonly longDeadlineMs: number }
   /** Collect garbage now; answer with `healed`, or not at all if that cannot be done. */
   | { readonly type: 'heal' }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */

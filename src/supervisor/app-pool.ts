@@ -107,6 +107,7 @@ class Pool implements AppPool {
       ...common,
       ...(this.#link === null ? listening : hidden),
       name: this.name,
+      forks: this.#kind.kind === 'command',
       // The gateway has waited already when these are told.
       policy: this.#link === null ? policy : { ...policy, shutdownDelayMs: 0 },
       launchOf: (epoch) => this.#launchOf(epoch),

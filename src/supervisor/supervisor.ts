@@ -29,6 +29,7 @@ import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
 import { statusOf } from './status.ts';
 import { createNotifier, type Notifier } from './systemd.ts';
+import { addDurations, askHealth, nameAmong } from './together.ts';
 import { createWaiters } from './waiters.ts';
 
 export interface SupervisorOptions {
@@ -123,7 +124,7 @@ class Supervisor {
       });
       const culprit = [...this.#outcomes].find(([, each]) => each === outcome)?.[0];
       return exitCodeOf(outcome, {
-        app: this.#nameOf(culprit),
+        app: nameAmong(this.#pools, culprit),
         listenFailure: culprit?.listenFailure() ?? null,
         isHurried: this.#interrupts > 1,
         log: this.#log,
@@ -158,12 +159,6 @@ class Supervisor {
     });
   }
 
-  /** For messages: with several pools, of which one. */
-  #nameOf(pool: AppPool | undefined): string {
-    if (pool === undefined) return '';
-    return this.#pools.length === 1 ? pool.appName() : `${pool.appName()} of pool ${pool.name}`;
-  }
-
   #runners(): ReturnType<AppPool['runners']> {
     return this.#pools.flatMap((pool) => pool.runners());
   }
@@ -174,8 +169,8 @@ class Supervisor {
       log: this.#log,
       observer: this.#observer,
       status: () => this.#status(),
-      health: () => this.#pools[0].askHealth(),
-      durations: () => this.#pools[0].front.ledger.counters().durations,
+      health: (path) => askHealth(this.#pools, path),
+      durations: () => addDurations(this.#pools),
     });
   }
 

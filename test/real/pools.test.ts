@@ -150,7 +150,7 @@ describe('two pools', { timeout: 60_000 }, () => {
       web: { workers: 1 },
       api: { workers: 1, dispatch: 'gateway' },
     });
-    const slow = Object.values(urls).map((url) => statusOf(`${url}/slow?ms=1500`));
+    const slow = Object.values(urls).map((url) => statusOf(`${url}/env500`));
     await waitUntil('both are at work', async () =>
       (await statusOfPool(cofferdam)).workers.every(({ inFlight }) => inFlight > 0),
     );
@@ -185,11 +185,11 @@ describe('two pools', { timeout: 60_000 }, () => {
 
 test.skipIf(lacks('promtool'))('promtool finds nothing to complain about', async () => {
   const { urls, ops } = await servePoolsReady({
-    web: { workers: 1, 'health-path': '/slow?ms=1' },
+    web: { workers: 1, 'health-path': '/env' },
     api: {
       workers: 1,
       dispatch: 'gateway',
-      'health-path': '/slow?ms=1',
+      'health-path': '/env',
       'health-mode': 'reserved',
     },
   });
@@ -200,6 +200,8 @@ test.skipIf(lacks('promtool'))('promtool finds nothing to complain about', async
     encoding: 'utf8',
   });
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
+  // Both have that path: both are asked.
+  expect((await askOps(`${ops}/env`)).status).toBe(200);
   for (const pool of ['web', 'api', 'api-gateway']) {
     expect(seriesOf(input, `cofferdam_workers_wanted{pool="${pool}"}`)).toBe(1);
   }
