@@ -111,6 +111,8 @@ export type WorkerMessage =
       readonly key: ListenKey;
       readonly address: ListenAddress;
       readonly inherited: boolean;
+      /** The key of the activated socket that it took, the first worker to ask for an address. */
+      readonly activated?: ListenKey;
       readonly scheme: 'http' | 'https' | 'http2' | 'tcp';
     }
   | {

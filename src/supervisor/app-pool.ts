@@ -28,6 +28,8 @@ export interface AppPoolOptions {
   /** Private folder for the sockets of workers, and free ports. */
   readonly folder: string;
   readonly ports: PortBook;
+  /** Descriptors of listening sockets that a service manager opened for this pool. */
+  readonly activated: readonly number[];
   told(told: Told): void;
   /** No process of the pool is left, and none will come. */
   finished(outcome: Outcome): void;
@@ -67,7 +69,7 @@ export function createAppPool(options: AppPoolOptions): AppPool {
 class Pool implements AppPool {
   readonly name: string;
   readonly workers: PoolRunner;
-  readonly listeners = createListeners();
+  readonly listeners: Listeners;
   readonly #options: AppPoolOptions;
   readonly #kind: Kind;
   readonly #link: GatewayLink | null;
@@ -86,6 +88,7 @@ class Pool implements AppPool {
     this.#options = options;
     this.#config = options.config;
     this.#means = options.means;
+    this.listeners = createListeners(options.activated);
     this.name = options.config.name;
     const { settings } = options.config;
     this.#kind = this.#kindOf(options.config);

@@ -1,4 +1,5 @@
 /** What several pools answer and count together, where only one answer can be given. */
+import type { Config } from '../config/load.ts';
 import type { AppPool } from './app-pool.ts';
 import type { AppAnswer } from './asks.ts';
 
@@ -25,4 +26,8 @@ export function addDurations(pools: readonly AppPool[]): readonly number[] {
 export function nameAmong(pools: readonly AppPool[], pool: AppPool | undefined): string {
   if (pool === undefined) return '';
   return pools.length === 1 ? pool.appName() : `${pool.appName()} of pool ${pool.name}`;
+}
+
+export function longestDrainMs({ pools }: Config): number {
+  return Math.max(...pools.map(({ settings }) => settings.drainTimeoutMs));
 }

@@ -1,6 +1,8 @@
 /** Programs of other languages as workers: the same life as a Node app, behind the gateway. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
@@ -244,3 +246,37 @@ describe('a Node app behind the gateway', () => {
     await Promise.all(stuck);
   });
 });
+
+test(
+  'TLS in front: HTTP/1.1 and HTTP/2, and a certificate that changes',
+  { timeout: 60_000 },
+  async () => {
+    const folder = scratchFolder();
+    const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+    const use = (cert: string, key: string): void => {
+      copyFileSync(join(APPS_FOLDER, key), files.key);
+      copyFileSync(join(APPS_FOLDER, cert), files.cert);
+    };
+    use('tls/cert.pem', 'tls/key.pem');
+    const args = [ECHO_APP, '--workers', '2', '--tls-cert', files.cert, '--tls-key', files.key];
+    const pool = await serve(args);
+    await pool.waitForTold('all_ready', 2);
+    const url = pool.url.replace('http:', 'https:');
+    const clients = (['https', 'http2'] as const).map((kind) =>
+      startClients(kind, { url }, { clients: 4, paths: PATHS }),
+    );
+    await recycleTimes(pool, 4);
+    await waitUntil('answers', () => clients.every(({ tally }) => tally.ok > 100));
+    for (const each of clients) expectNothingLost(await each.stop());
+    const subject = async (): Promise<string> => {
+      const socket = connect({ port: pool.port, host: '127.0.0.1', rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const { fingerprint256 } = socket.getPeerCertificate();
+      socket.destroy();
+      return fingerprint256;
+    };
+    const first = await subject();
+    use('test-only.crt', 'test-only.key');
+    await waitUntil('the new certificate', async () => (await subject()) !== first, 20_000);
+  },
+);
