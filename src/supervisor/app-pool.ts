@@ -29,6 +29,8 @@ export interface AppPoolOptions {
   /** Private folder for the sockets of workers, and free ports. */
   readonly folder: string;
   readonly ports: PortBook;
+  /** Descriptors of listening sockets that a service manager opened for this pool. */
+  readonly activated: readonly number[];
   told(told: Told): void;
   /** No process of the pool is left, and none will come. */
   finished(outcome: Outcome): void;
@@ -68,7 +70,7 @@ export function createAppPool(options: AppPoolOptions): AppPool {
 class Pool implements AppPool {
   readonly name: string;
   readonly workers: PoolRunner;
-  readonly listeners = createListeners();
+  readonly listeners: Listeners;
   readonly #options: AppPoolOptions;
   readonly #kind: Kind;
   readonly #link: GatewayLink | null;
@@ -81,6 +83,7 @@ class Pool implements AppPool {
 
   constructor(options: AppPoolOptions) {
     this.#options = options;
+    this.listeners = createListeners(options.activated);
     this.name = options.config.name;
     const { settings } = options.config;
     this.#kind = this.#kindOf(options.config);
@@ -103,6 +106,7 @@ class Pool implements AppPool {
       ...common,
       ...(this.#link === null ? listening : hidden),
       name: this.name,
+      forks: this.#kind.kind === 'command',
       // The gateway has waited already when these are told.
       policy: this.#link === null ? policy : { ...policy, shutdownDelayMs: 0 },
       launchOf: (epoch) => this.#generations.launchOf(epoch),
@@ -230,10 +234,11 @@ class Pool implements AppPool {
     policy: Policy,
     common: Omit<PoolRunnerOptions, 'name' | 'policy' | 'launchOf' | 'told' | 'finished'>,
   ): PoolRunner {
-    const log = labelled(this.#options.log, 'gateway');
+    const name = nameBeside(this.name, 'gateway');
+    const log = labelled(this.#options.log, name);
     return createPoolRunner({
       ...common,
-      name: nameBeside(this.name, 'gateway'),
+      name,
       policy: gatewayPolicy(policy),
       launchOf: () => gatewayLaunchOf({ settings: this.settings(), kind: this.#kind, link }),
       told: (told) => {
