@@ -180,7 +180,7 @@ export async function start(contender, folder, home) {
 /** The rest of the flags in `extra`. */
 export function cofferdamPlan(extra = [], workers = WORKERS) {
   return ({ port, opsPort }) => {
-    const address = ['--port', port, '--host', '127.0.0.1', '--name', `bench-${process.pid}`];
+    const address = ['--port', port, '--host', '127.0.0.1', '--name', `bench-${port}`];
     const ops = ['--ops', `127.0.0.1:${opsPort}`];
     const flags = ['--workers', workers, '--log', 'json', ...address, ...ops, ...extra].map(String);
     return {
