@@ -24,7 +24,10 @@ export interface AppPoolOptions {
   readonly config: PoolConfig;
   readonly means: Means;
   readonly log: Log;
-  readonly shared: Pick<PoolRunnerOptions, 'onPid' | 'oomKilled' | 'sampleNow'>;
+  readonly shared: Pick<PoolRunnerOptions, 'oomKilled' | 'sampleNow'> & {
+    /** `blind`: a process that knows nothing of us, behind a gateway that does. */
+    onPid(pid: number, alive: boolean, blind: boolean): void;
+  };
   /** Private folder for the sockets of workers, and free ports. */
   readonly folder: string;
   readonly ports: PortBook;
@@ -58,8 +61,7 @@ export interface AppPool {
 }
 
 export function createAppPool(options: AppPoolOptions): AppPool {
-  const pool = new Pool(options);
-  return pool;
+  return new Pool(options);
 }
 
 // --- internal ---
@@ -92,8 +94,11 @@ class Pool implements AppPool {
     this.#link = isBehindGateway(settings, this.#kind) ? this.#createLink() : null;
     this.#launches.set(0, this.#launch(options.config, options.means));
     const policy = this.#policy(options.config);
+    const onPid = options.shared.onPid;
+    const isBlind = this.#link !== null && this.#kind.kind !== 'node';
     const common = {
       ...options.shared,
+      onPid: (pid: number, alive: boolean) => onPid(pid, alive, isBlind),
       onListenFailure: (message: string) => void (this.#listenFailure = message),
       onOverdue: (request: object) => options.log.write('warn', 'request_timeout', { ...request }),
     };
@@ -118,6 +123,7 @@ class Pool implements AppPool {
         ? null
         : this.#createGateway(this.#link, policy, {
             ...common,
+            onPid: (pid, alive) => onPid(pid, alive, false),
             ...listening,
           });
     this.#health = startHealth({

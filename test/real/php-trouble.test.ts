@@ -9,7 +9,7 @@ import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { askOps, opsUrl } from '../support/ops.ts';
 import { isAlive, killOne, processesOf, waitUntil } from '../support/processes.ts';
-import { PHP_ECHO, phpEvents, phpPids, servePhp, waitForPhp } from '../support/php.ts';
+import { PHP_ECHO, phpEvents, phpPids, servePhp } from '../support/php.ts';
 import { expectNothingLost } from '../support/recycling.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { serve } from '../support/serve.ts';
@@ -47,7 +47,9 @@ describe('a worker', () => {
     await waitUntil('its words', () => phpEvents(pool, 'php_stderr').length > 0);
     const [said] = phpEvents(pool, 'php_stderr');
     expect(said).toMatchObject({ slot: 1, visitId: expect.any(Number) as number });
-    expect(said?.['text']).toMatch(/it is about to fail[\s\S]*undefined_function\(\) in .*index\.php/);
+    expect(said?.['text']).toMatch(
+      /it is about to fail[\s\S]*undefined_function\(\) in .*index\.php/,
+    );
     expect((await ask(pool, '/')).text).toContain(`worker=${pid}`);
   });
 
@@ -59,8 +61,9 @@ describe('a worker', () => {
     ]);
     expect([slow.status, stuck.status]).toEqual([200, 504]);
     await pool.waitFor(/"event":"recycled"/);
-    const [{ reason, slot } = {}] = phpEvents(pool, 'recycled');
-    expect(reason).toBe('request_timeout');
+    const [recycled] = phpEvents(pool, 'recycled');
+    expect(recycled?.['reason']).toBe('request_timeout');
+    const slot = recycled?.['slot'];
     const facts = { method: 'GET', script: PHP_ECHO, tookMs: expect.any(Number) as number };
     expect(phpEvents(pool, 'request_timeout')).toMatchObject([
       { ...facts, slot, target: '/slow?ms=30000' },
@@ -108,7 +111,14 @@ describe('a slow client', () => {
 
 describe('a health check', () => {
   test('overtakes those who wait', async () => {
-    const pool = await servePhp(['--workers', '1', '--ops', '127.0.0.1:0', '--health-path', '/']);
+    const pool = await servePhp([
+      '--workers',
+      '1',
+      '--ops',
+      '127.0.0.1:0',
+      '--health-path',
+      '/health',
+    ]);
     const waiting = Array.from({ length: 12 }, () => ask(pool, '/slow?ms=250'));
     let answered = 0;
     for (const each of waiting) void each.then(() => (answered += 1));
@@ -119,7 +129,7 @@ describe('a health check', () => {
   });
 
   test('has a worker of its own while all others are stuck', async () => {
-    const reserved = ['--health-path', '/', '--health-mode', 'reserved'];
+    const reserved = ['--health-path', '/health', '--health-mode', 'reserved'];
     const pool = await servePhp(['--ops', '127.0.0.1:0', '--drain-timeout', '100ms', ...reserved]);
     const health = `${await opsUrl(pool)}/health`;
     await waitUntil('the reserved one', async () => (await askOps(health)).status === 200);
@@ -155,7 +165,7 @@ describe('the end', () => {
     expect(family).toEqual(expect.arrayContaining(phpPids(pool)));
     const asked = ask(pool, '/slow?ms=800').catch(() => null);
     killOne(pool.pid);
-    await waitUntil('everybody gone', () => !family.some(isAlive), 30_000);
+    await waitUntil('everybody gone', () => !family.some(isAlive));
     await asked;
   });
 });
