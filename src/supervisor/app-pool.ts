@@ -26,7 +26,7 @@ export interface AppPoolOptions {
   readonly log: Log;
   readonly shared: Pick<PoolRunnerOptions, 'oomKilled' | 'sampleNow'> & {
     /** `blind`: a process that knows nothing of us, behind a gateway that does. */
-    onPid(pid: number, alive: boolean, blind: boolean): void;
+    readonly onPid: (pid: number, alive: boolean, blind: boolean) => void;
   };
   /** Private folder for the sockets of workers, and free ports. */
   readonly folder: string;
