@@ -29,7 +29,10 @@ export async function installMediaWiki(folder, settings = '') {
 
 // --- internal ---
 
-/** Without jobs at the end of requests, which would make some of them slow. */
+/**
+ * Without jobs at the end of requests, which would make some of them slow. Sessions in the database:
+ * APCu, which the installer chooses, belongs to one php-cgi alone.
+ */
 function settingsIn(folder) {
   return `
 if (isset($_SERVER['HTTP_HOST'])) {
@@ -40,5 +43,6 @@ $wgUsePathInfo = false;
 $wgCacheDirectory = '${join(folder, 'cache')}';
 $wgUploadDirectory = '${join(folder, 'images')}';
 $wgJobRunRate = 0;
+$wgSessionCacheType = CACHE_DB;
 `;
 }

@@ -17,7 +17,7 @@ import { build, buildService, installPackages, installTools, ROOT, runBin } from
 const NOT_CORE = [
   'test/docs/**',
   'test/support/**',
-  'test/real/{package,demo,load,leak,leak-corpus,metrics}.test.ts',
+  'test/real/{package,demo,load,leak,leak-corpus,metrics,php-apps}.test.ts',
   'test/real/{cli,page}*.test.ts',
 ];
 
