@@ -1,7 +1,7 @@
 /** Unmodified PHP applications: pages, logins, uploads, redirects; nginx and lighttpd in front. */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { request } from 'undici';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { ADMIN, installMediaWiki, MEDIAWIKI } from '../../scripts/mediawiki.mjs';
@@ -128,6 +128,29 @@ test.skipIf(lacksFile(SYMFONY, 'php-symfony-framework-bundle'))(
     await pool.waitFor(/"event":"php_stderr".*No route found/);
   },
 );
+
+test('the example: a page is written, read and linked', async () => {
+  const pages = scratchFolder();
+  const env = `[env]\nWIKI_PAGES = "${pages}"\n`;
+  const pool = await serveSite(`app = "${resolve('examples/php-wiki/public/index.php')}"\n${env}`);
+  const browser = openBrowser(pool.url);
+  const empty = await browser.ask('/Dam');
+  const token = /name="token" value="(\w+)"/.exec(empty.text)?.[1] ?? '';
+  expect([empty.status, token.length]).toEqual([404, 32]);
+  const form = formOf({ token, text: '<b> [[Start]]' });
+  const saved = await browser.ask('/Dam', { method: 'POST', form });
+  expect([saved.status, saved.headers.get('location')]).toEqual([303, '/Dam']);
+  const page = await browser.ask('/Dam');
+  expect([page.status, page.text]).toEqual([
+    200,
+    expect.stringContaining('&lt;b&gt; <a href="/Start">Start</a>'),
+  ]);
+  expect((await browser.ask('/style.css')).headers.get('content-type')).toContain('text/css');
+  const stranger = openBrowser(pool.url);
+  expect((await stranger.ask('/Dam', { method: 'POST', form: formOf({ token }) })).status).toBe(
+    403,
+  );
+});
 
 async function api(browser: Browser, fields: Record<string, string | Blob>): Promise<unknown> {
   const form = formOf({ ...fields, format: 'json' });
