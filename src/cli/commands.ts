@@ -38,7 +38,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'serve',
     summary: 'Run an app on a pool of workers.',
-    usage: 'cofferdam serve <app> [flags] [-- app arguments], or serve [flags] -- <command>',
+    usage: 'cofferdam serve <app> [flags] [-- app arguments] | serve [flags] -- <command>',
     settings: 'all',
     switches: [],
     examples: [

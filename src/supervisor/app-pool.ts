@@ -7,14 +7,14 @@ import type { PoolConfig } from '../config/load.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Outcome, Policy, Told } from '../control/types.ts';
 import type { QueueReport } from '../data/gateway/messages.ts';
-import { announce, labelled } from './announce.ts';
 import type { AppAnswer } from './asks.ts';
 import { worstOf } from './exit-code.ts';
 import type { Launch } from './fleet.ts';
 import { createGenerations, type Generations } from './generations.ts';
 import { createGatewayLink, type GatewayLink } from './gateway-link.ts';
 import { startHealth, type Health } from './health-pool.ts';
-import { gatewayLaunchOf, gatewayPolicy, gatewaySettingsOf } from './launch-gateway.ts';
+import { createGatewayPool } from './gateway-pool.ts';
+import { gatewayLaunchOf, gatewaySettingsOf } from './launch-gateway.ts';
 import { launchOf, policyWithin, type Means } from './launch.ts';
 import { concurrencyOf, upstreamLaunchOf, type PortBook } from './launch-upstream.ts';
 import { createListeners, urlOf, type Listeners } from './listeners.ts';
@@ -25,7 +25,10 @@ export interface AppPoolOptions {
   readonly config: PoolConfig;
   readonly means: Means;
   readonly log: Log;
-  readonly shared: Pick<PoolRunnerOptions, 'onPid' | 'oomKilled' | 'sampleNow'>;
+  readonly shared: Pick<PoolRunnerOptions, 'oomKilled' | 'sampleNow'> & {
+    /** `blind`: a process that knows nothing of us, behind a gateway that does. */
+    readonly onPid: (pid: number, alive: boolean, blind: boolean) => void;
+  };
   /** Private folder for the sockets of workers, and free ports. */
   readonly folder: string;
   readonly ports: PortBook;
@@ -61,8 +64,7 @@ export interface AppPool {
 }
 
 export function createAppPool(options: AppPoolOptions): AppPool {
-  const pool = new Pool(options);
-  return pool;
+  return new Pool(options);
 }
 
 // --- internal ---
@@ -91,8 +93,11 @@ class Pool implements AppPool {
     const { config, means } = options;
     this.#generations = createGenerations({ config, means, launch: this.#launch(config, means) });
     const policy = this.#policy(options.config, options.means);
+    const onPid = options.shared.onPid;
+    const isBlind = this.#link !== null && this.#kind.kind !== 'node';
     const common = {
       ...options.shared,
+      onPid: (pid: number, alive: boolean) => onPid(pid, alive, isBlind),
       onListenFailure: (message: string) => void (this.#listenFailure = message),
       onOverdue: (request: object) => options.log.write('warn', 'request_timeout', { ...request }),
     };
@@ -119,6 +124,7 @@ class Pool implements AppPool {
         : this.#createGateway(this.#link, policy, {
             ...common,
             ...listening,
+            onPid: (pid, alive) => onPid(pid, alive, false),
           });
     this.#health = startHealth({
       ...common,
@@ -234,18 +240,14 @@ class Pool implements AppPool {
     policy: Policy,
     common: Omit<PoolRunnerOptions, 'name' | 'policy' | 'launchOf' | 'told' | 'finished'>,
   ): PoolRunner {
-    const name = nameBeside(this.name, 'gateway');
-    const log = labelled(this.#options.log, name);
-    return createPoolRunner({
+    return createGatewayPool({
       ...common,
-      name,
-      policy: gatewayPolicy(policy),
+      name: nameBeside(this.name, 'gateway'),
+      policy,
+      log: this.#options.log,
       launchOf: () => gatewayLaunchOf({ settings: this.settings(), kind: this.#kind, link }),
-      told: (told) => {
-        if (told.event === 'leaving' || told.event === 'stopping') this.#tell(told);
-        else announce(told, { log, publish: () => {} });
-        if (told.event === 'all_ready') this.workers.loop.enqueue({ type: 'start' });
-      },
+      told: (told) => this.#tell(told),
+      ready: () => this.workers.loop.enqueue({ type: 'start' }),
       finished: (outcome) => this.#gatewayFinished(outcome),
     });
   }

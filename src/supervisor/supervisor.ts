@@ -10,7 +10,7 @@ import type { Outcome, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
 import type { Budget } from '../metrics/budget.ts';
 import { announce, announceStart, labelled } from './announce.ts';
-import { createAppPool, type AppPool } from './app-pool.ts';
+import { createAppPool, type AppPool, type AppPoolOptions } from './app-pool.ts';
 import { budgetOf, meansOf } from './budget.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
@@ -22,7 +22,6 @@ import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
 import { openOps, type Ops } from './open-ops.ts';
 import { tellOverhead } from './overhead.ts';
-import type { PoolRunnerOptions } from './pool-runner.ts';
 import { watchPressure, type PressureWatch } from './pressure.ts';
 import { planReload, tellFailure, tellReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
@@ -139,8 +138,9 @@ class Supervisor {
     const { pools, settings } = this.#config;
     const sockets = readActivatedSockets();
     const folder = makeWorkerFolder(workerFolderPath(settings.name, process.env));
-    const shared: Pick<PoolRunnerOptions, 'onPid' | 'oomKilled' | 'sampleNow'> = {
-      onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
+    const shared: AppPoolOptions['shared'] = {
+      onPid: (pid, alive, blind) =>
+        alive ? this.#guard.watch(pid, { blind }) : this.#guard.unwatch(pid),
       oomKilled: watchOomKills(),
       sampleNow: (worker) => this.#sampler.sample(worker),
     };

@@ -191,7 +191,7 @@ function intercept(
   };
 }
 
-/** Service managers open sockets (`activated#1`…) without knowing who will ask for which address. */
+/** Service managers open sockets (`activated#1`…) without knowing who asks for which address. */
 function sourceOf(key: ListenKey, inherited: ReadonlyMap<ListenKey, number>): ListenKey {
   if (inherited.has(key)) return key;
   return [...inherited.keys()].find((each) => each.startsWith('activated#')) ?? key;
