@@ -1,5 +1,4 @@
 /** How workers behind the gateway are started: php-cgi, or the user's own program. */
-import { mkdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Kind } from '../config/kind.ts';
@@ -81,18 +80,6 @@ export async function openPortBook(kept: number = PORTS_KEPT): Promise<PortBook>
   };
 }
 
-/**
- * Makes the folder for the sockets of this instance's workers, without what a killed one left;
- * returns what removes it. Only who holds the control socket may call it: the folder of a name
- * belongs to the instance that answers to that name.
- */
-export function openWorkerFolder(folder: string): () => void {
-  const remove = (): void => rmSync(folder, { recursive: true, force: true });
-  remove();
-  mkdirSync(folder, { mode: 0o700 });
-  return remove;
-}
-
 // --- internal ---
 
 /** More than any gate lets boot at once in the time that it takes to find another. */
@@ -129,10 +116,17 @@ function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'ad
       );
       return {
         ...process_,
-        send: (message, handle) =>
-          message.type === 'heal' || upstream === null
-            ? process_.send(message, handle)
-            : upstream.send(message),
+        send(message, handle) {
+          if (message.type === 'heal' || upstream === null) {
+            return process_.send(message, handle);
+          }
+          if (message.type === 'drain') {
+            // Its connections are the gateway's; only the app knows what to say to a WebSocket.
+            const { deadlineMs, longDeadlineMs } = message;
+            process_.send({ type: 'leaving', deadlineMs, longDeadlineMs });
+          }
+          upstream.send(message);
+        },
       };
     },
   };

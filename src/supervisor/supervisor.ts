@@ -5,30 +5,31 @@
 import { performance } from 'node:perf_hooks';
 import { kindOf } from '../config/kind.ts';
 import type { Config } from '../config/load.ts';
-import { controlSocketPath, workerFolderPath } from '../config/paths.ts';
+import { controlSocketPath } from '../config/paths.ts';
 import type { Outcome, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
 import type { Budget } from '../metrics/budget.ts';
 import { announce, announceStart, labelled } from './announce.ts';
-import { createAppPool, type AppPool } from './app-pool.ts';
+import { createAppPool, type AppPool, type AppPoolOptions } from './app-pool.ts';
 import { budgetOf, meansOf } from './budget.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
 import { exitCodeOf, worstOf } from './exit-code.ts';
 import { startGuard, type Guard } from './guard.ts';
-import { openPortBook, openWorkerFolder, type PortBook } from './launch-upstream.ts';
+import { openPortBook, type PortBook } from './launch-upstream.ts';
+import { createWorkerFolder, type WorkerFolder } from './worker-folder.ts';
 import type { Log } from './log.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
 import { openOps, type Ops } from './open-ops.ts';
 import { tellOverhead } from './overhead.ts';
-import type { PoolRunnerOptions } from './pool-runner.ts';
 import { watchPressure, type PressureWatch } from './pressure.ts';
 import { planReload, tellFailure, tellReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
 import { statusOf } from './status.ts';
-import { createNotifier, type Notifier } from './systemd.ts';
+import { activatedFor, createNotifier, readActivatedSockets, type Notifier } from './systemd.ts';
+import { addDurations, askHealth, longestDrainMs, nameAmong } from './together.ts';
 import { createWaiters } from './waiters.ts';
 
 export interface SupervisorOptions {
@@ -74,20 +75,19 @@ class Supervisor {
   readonly #outcomes = new Map<AppPool, Outcome>();
   /** Pools of which every worker has been ready once. */
   readonly #ready = new Set<string>();
-  readonly #folder: string;
+  readonly #folder: WorkerFolder;
   #config: Config;
   #control: ControlSocket | null = null;
   #ops: Ops | null = null;
   #interrupts = 0;
   #isStopping = false;
-  #closeFolder = (): void => {};
   #finish: (outcome: Outcome) => void = () => {};
 
   constructor(options: SupervisorOptions, ports: PortBook) {
     this.#options = options;
     this.#log = options.log;
     this.#config = options.config;
-    this.#folder = workerFolderPath(options.config.settings.name, process.env);
+    this.#folder = createWorkerFolder(options.config.settings.name);
     this.#budget = budgetOf(options.config);
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
@@ -118,7 +118,7 @@ class Supervisor {
     const stopSignals = listenToSignals((request) => this.#request(request));
     try {
       this.#control = await this.#openControl();
-      this.#closeFolder = openWorkerFolder(this.#folder);
+      this.#folder.open();
       this.#ops = await this.#openOps();
       announceStart(this.#config, this.#budget, this.#options);
       const outcome = await new Promise<Outcome>((resolve) => {
@@ -127,7 +127,7 @@ class Supervisor {
       });
       const culprit = [...this.#outcomes].find(([, each]) => each === outcome)?.[0];
       return exitCodeOf(outcome, {
-        app: culprit?.appName() ?? '',
+        app: nameAmong(this.#pools, culprit),
         listenFailure: culprit?.listenFailure() ?? null,
         isHurried: this.#interrupts > 1,
         log: this.#log,
@@ -140,8 +140,10 @@ class Supervisor {
 
   #createPools(ports: PortBook): readonly AppPool[] {
     const { pools } = this.#config;
-    const shared: Pick<PoolRunnerOptions, 'onPid' | 'oomKilled' | 'sampleNow'> = {
-      onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
+    const sockets = readActivatedSockets();
+    const shared: AppPoolOptions['shared'] = {
+      onPid: (pid, alive, blind) =>
+        alive ? this.#guard.watch(pid, { blind }) : this.#guard.unwatch(pid),
       oomKilled: watchOomKills(),
       sampleNow: (worker) => this.#sampler.sample(worker),
     };
@@ -152,8 +154,9 @@ class Supervisor {
         means: meansOf(this.#config, this.#budget),
         log,
         shared,
-        folder: this.#folder,
+        folder: this.#folder.path,
         ports,
+        activated: activatedFor(sockets, config.name, pools.length === 1),
         told: (told) => this.#tell(pool, told, log),
         finished: (outcome) => this.#poolFinished(pool, outcome),
       });
@@ -171,15 +174,14 @@ class Supervisor {
       log: this.#log,
       observer: this.#observer,
       status: () => this.#status(),
-      health: () => this.#pools[0].askHealth(),
-      durations: () => this.#pools[0].front.ledger.counters().durations,
+      health: (path) => askHealth(this.#pools, path),
+      durations: () => addDurations(this.#pools),
     });
   }
 
   #openControl(): Promise<ControlSocket> {
-    const path = controlSocketPath(this.#config.settings.name, process.env);
     return openControlSocket(
-      path,
+      controlSocketPath(this.#config.settings.name, process.env),
       createCommands({
         pools: this.#pools,
         facts: () => this.#observer.facts(),
@@ -200,7 +202,10 @@ class Supervisor {
     this.#waiters.told(told, pool.name);
     if (told.event === 'all_ready') {
       this.#ready.add(pool.name);
-      if (this.#ready.size === this.#pools.length) this.#notifier.ready();
+      if (this.#ready.size === this.#pools.length) {
+        this.#notifier.ready();
+        this.#notifier.status(`serving ${this.#status().listen.join(' ')}`);
+      }
     }
     if (told.event === 'stopping') this.#notifier.stopping();
   }
@@ -227,8 +232,7 @@ class Supervisor {
         return this.#stop(this.#interrupts === 1 ? 'graceful' : 'now');
       case 'reload':
         // The log has told why; a signal has nobody else to answer to.
-        this.#reload().catch(() => {});
-        return;
+        return void this.#reload().catch(() => {});
       case 'recycle_all':
         for (const { workers } of this.#pools) {
           workers.loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
@@ -248,6 +252,7 @@ class Supervisor {
 
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
   async #reload(): Promise<readonly string[]> {
+    this.#notifier.reloading();
     try {
       const { config, restart } = planReload(this.#config, await this.#options.readConfig());
       const budget = budgetOf(config);
@@ -264,6 +269,8 @@ class Supervisor {
       this.#observer.reloaded(false);
       tellFailure(this.#log, error as CofferdamError);
       throw error;
+    } finally {
+      this.#notifier.ready();
     }
   }
 
@@ -286,12 +293,8 @@ class Supervisor {
     this.#pressure.stop();
     this.#waiters.abandon();
     this.#ops?.close();
-    this.#closeFolder();
+    this.#folder.close();
     this.#control?.close();
     this.#guard.dismiss();
   }
-}
-
-function longestDrainMs({ pools }: Config): number {
-  return Math.max(...pools.map(({ settings }) => settings.drainTimeoutMs));
 }
