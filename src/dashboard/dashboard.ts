@@ -23,8 +23,8 @@ export interface DashboardOptions {
 export interface Dashboard {
   /** True when the path is one of the page's and was, or will be, answered. */
   handle(request: IncomingMessage, response: ServerResponse): boolean;
-  /** An event for the log, the charts and all who watch. */
-  told(told: Told): void;
+  /** An event for the log, the charts and all who watch; of which pool, where it matters. */
+  told(told: Told, pool?: string): void;
   close(): void;
 }
 
@@ -74,8 +74,8 @@ export function createDashboard({ status, now }: DashboardOptions): Dashboard {
       } else sendAsset(response, path.slice(ASSETS.length));
       return true;
     },
-    told(told) {
-      const news: News = log.add(now(), told);
+    told(told, pool) {
+      const news: News = log.add(now(), told, pool);
       stream.send('told', () => news);
     },
     close() {
