@@ -42,6 +42,8 @@ export interface WorkerBrief {
   readonly handover: boolean;
   /** False for a worker that is kept for health checks: it listens only for show. */
   readonly accept?: boolean;
+  /** The supervisor accepts on the sockets it inherits, and needs copies to let go of its own. */
+  readonly lend?: boolean;
   /** Milliseconds the worker may go on finishing requests when its supervisor dies. */
   readonly orphanGraceMs: number;
 }
@@ -104,7 +106,8 @@ export type WorkerMessage =
   | { readonly type: 'hello'; readonly handover: boolean; readonly node: string }
   /**
    * A server listens. With `inherited: false` the message carries the listening handle (the raw
-   * `TCP` or `Pipe` wrap), which the supervisor keeps for all later workers.
+   * `TCP` or `Pipe` wrap), which the supervisor keeps for all later workers; otherwise it does so
+   * only if the worker was told to `lend` it.
    */
   | {
       readonly type: 'listening';
@@ -114,6 +117,8 @@ export type WorkerMessage =
       /** The key of the activated socket that it took, the first worker to ask for an address. */
       readonly activated?: ListenKey;
       readonly scheme: 'http' | 'https' | 'http2' | 'tcp';
+      /** Whether it wants TLS; HTTP/2 may be spoken without. */
+      readonly secure: boolean;
     }
   | {
       readonly type: 'listen_failed';
@@ -127,6 +132,8 @@ export type WorkerMessage =
       readonly type: 'report';
       readonly report: WorkerReport;
       readonly measures: WorkerMeasures;
+      /** Out of turn, for its requests have become many: its memory is not looked at. */
+      readonly early?: boolean;
     }
   /**
    * One idle connection, whose raw handle comes along, for a sibling that listens on `key`. `fresh`

@@ -4,11 +4,11 @@ import { explainLeastBudget, SUPERVISOR_BYTES, workerShareBytes } from '../confi
 import { parseFlags } from '../config/flags.ts';
 import { isBehindGateway, kindOf, type Kind } from '../config/kind.ts';
 import { readConfig, type Config, type PoolConfig } from '../config/load.ts';
-import { poolSizeOf } from '../config/policy.ts';
+import { fullSizeOf, poolSizeOf } from '../config/policy.ts';
 import { propertyOf, type SettingRow, type SettingValue } from '../config/setting-row.ts';
 import { SETTINGS } from '../config/settings.ts';
 import { formatBytes, formatDuration } from '../config/units.ts';
-import { adviseOn, checkBudget } from '../config/validate.ts';
+import { adviseOn, checkBudget, longestStopMs } from '../config/validate.ts';
 import { formatValue } from '../config/values.ts';
 import { EXIT } from '../errors.ts';
 import { v8FlagsOf } from '../supervisor/launch.ts';
@@ -94,10 +94,10 @@ function notesOn(config: Config, budget: Budget): readonly string[] {
   );
   const limits = pools.map((pool) => ({
     name: isOne ? '' : `${pool.name} `,
-    workers: poolSizeOf([pool]).workers,
+    workers: fullSizeOf([pool]).workers,
     bytes: pool.settings.maxMemoryBytes,
   }));
-  const { surge } = poolSizeOf(pools);
+  const { surge } = fullSizeOf(pools);
   const surgeBytes = surge * Math.max(...limits.map(({ bytes }) => bytes));
   const worstBytes =
     limits.reduce((sum, { workers, bytes }) => sum + workers * bytes, surgeBytes) +
@@ -125,7 +125,8 @@ function renderText(checked: Checked, context: CommandContext): string {
   const { config, pools, budget, notes } = checked;
   const paint = painterFor(context.stdout, context.env);
   const size = poolSizeOf(pools);
-  const share = formatBytes(workerShareBytes(budget.bytes, size));
+  const full = fullSizeOf(pools);
+  const share = formatBytes(workerShareBytes(budget.bytes, full));
   const [only] = pools.length === 1 ? pools : [];
   const [head = '', ...rows] = tableOf(linesOf(only ?? config), true);
   return [
@@ -137,13 +138,28 @@ function renderText(checked: Checked, context: CommandContext): string {
       : [`App      ${appOf(only.kind)}`]),
     `File     ${config.file ?? 'none'}`,
     `Budget   ${formatBytes(budget.bytes)} (${budget.origin}), at least ${explainLeastBudget(size)}`,
-    `Share    ${share} for each of ${size.workers + size.surge} workers, surge included`,
+    `Share    ${share} for each of ${full.workers + full.surge} workers, surge included`,
     ...(only === undefined ? [] : heapOf(only, checked)),
+    `Memory   ${explainMemory(config, budget)}`,
     `Stop     ${explainStop(pools)}`,
     ...notes.map((note) => `${paint('yellow', 'Note')}     ${note}`),
     paint('green', 'OK'),
     '',
   ].join('\n');
+}
+
+/** What is not known before the app runs is told at the start, with the measured numbers. */
+function explainMemory(config: Config, { bytes }: Budget): string {
+  const { workers, surge } = fullSizeOf(config.pools);
+  const { maxRequests, maxMemoryBytes } = config.settings;
+  const leak =
+    maxRequests > 0
+      ? ` + leak x ${maxRequests} requests x ${workers}`
+      : maxMemoryBytes > 0
+        ? ` + growth up to ${formatBytes(maxMemoryBytes)} each`
+        : ' + leak x requests';
+  const floors = `floor x (${workers} + ${surge} surge)`;
+  return `${floors}${leak} has to fit into ${formatBytes(bytes)}; floor and leak are told when measured`;
 }
 
 /** What one of several pools has of its own. */
@@ -168,19 +184,25 @@ function tableOf(lines: readonly Line[], hasHead: boolean): readonly string[] {
 /** Only Node has flags of V8. */
 function heapOf({ kind, settings }: Pool, { pools, budget }: Checked): readonly string[] {
   if (kind.kind !== 'node') return [];
-  const flags = v8FlagsOf(settings, workerShareBytes(budget.bytes, poolSizeOf(pools)));
+  const flags = v8FlagsOf(settings, workerShareBytes(budget.bytes, fullSizeOf(pools)));
   return [`Heap     ${flags.join(' ') || 'as V8 decides'}`];
 }
 
 /** Who stops us from outside has to wait longer than this, or kills what still serves. */
 function explainStop(pools: readonly Pool[]): string {
-  const stops = pools.map(({ settings: { drainTimeoutMs, killTimeoutMs } }) => ({
-    mostMs: drainTimeoutMs + 2 * killTimeoutMs,
-    sum: `${formatDuration(drainTimeoutMs)} drain + 2 x ${formatDuration(killTimeoutMs)} kill`,
-  }));
-  const [longest] = [...stops].sort((a, b) => b.mostMs - a.mostMs);
-  const most = formatDuration(longest?.mostMs ?? 0);
-  return `${most} at most: ${longest?.sum}; terminationGracePeriodSeconds has to be longer`;
+  const [slowest] = pools
+    .map(({ settings }) => settings)
+    .sort((one, other) => longestStopMs(other) - longestStopMs(one));
+  if (slowest === undefined) return 'at once';
+  const { shutdownDelayMs, drainTimeoutMs, killTimeoutMs, terminationGraceMs } = slowest;
+  const delay = shutdownDelayMs > 0 ? `${formatDuration(shutdownDelayMs)} delay + ` : '';
+  const sum =
+    `${delay}${formatDuration(drainTimeoutMs)} drain + ` +
+    `2 x ${formatDuration(killTimeoutMs)} kill`;
+  const most = `${formatDuration(longestStopMs(slowest))} at most: ${sum}`;
+  return terminationGraceMs > 0
+    ? `${most}, within ${formatDuration(terminationGraceMs)} of termination-grace`
+    : `${most}; terminationGracePeriodSeconds has to be longer`;
 }
 
 function renderJson(checked: Checked): string {

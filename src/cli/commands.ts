@@ -2,15 +2,17 @@
  * The command table: names, help and the module that does the work, loaded only when it is asked
  * for.
  */
+import { LEAK_SETTINGS } from '../config/settings-leak.ts';
+import { SETTINGS } from '../config/settings.ts';
+import type { SettingRow } from '../config/setting-row.ts';
 import type { Run } from './command.ts';
-import { leakSwitches } from './leak-flags.ts';
 
 export interface Command {
   readonly name: string;
   readonly summary: string;
   readonly usage: string;
-  /** Takes all settings, only those that find a running instance, or flags of its own. */
-  readonly settings: 'all' | 'instance' | 'none';
+  /** All settings of `serve`, those that find a running instance, none, or a table of its own. */
+  readonly settings: 'all' | 'instance' | 'none' | readonly SettingRow[];
   /** Switches that only this command has: `--json` and what it does. */
   readonly switches: readonly (readonly [flag: string, sentence: string])[];
   readonly examples: readonly string[];
@@ -22,13 +24,21 @@ export interface Command {
 /** Settings by which a client command finds its instance. */
 export const INSTANCE_SETTINGS = ['name', 'config'] as const;
 
+/** The rows behind the flags of a command. */
+export function settingsOf({ settings }: Command): readonly SettingRow[] {
+  if (settings === 'all') return SETTINGS;
+  if (settings === 'none') return [];
+  if (settings !== 'instance') return settings;
+  return SETTINGS.filter((row) => INSTANCE_SETTINGS.some((key) => key === row.key));
+}
+
 const JSON_SWITCH = ['--json', 'Print JSON instead of text.'] as const;
 
 export const COMMANDS: readonly Command[] = [
   {
     name: 'serve',
     summary: 'Run an app on a pool of workers.',
-    usage: 'cofferdam serve <app> [flags] [-- app arguments], or serve [flags] -- <command>',
+    usage: 'cofferdam serve <app> [flags] [-- app arguments] | serve [flags] -- <command>',
     settings: 'all',
     switches: [],
     examples: [
@@ -45,8 +55,8 @@ export const COMMANDS: readonly Command[] = [
     name: 'leak',
     summary: 'Find out whether an app leaks, how much, and where.',
     usage: 'cofferdam leak <app> [flags] [-- app arguments]',
-    settings: 'none',
-    switches: leakSwitches(),
+    settings: LEAK_SETTINGS,
+    switches: [],
     examples: [
       'cofferdam leak server.js',
       'cofferdam leak server.js --path /search?q={{n}} --duration 2m',
@@ -90,9 +100,9 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'reload',
     summary: 'Read the configuration again, replace the workers.',
-    usage: 'cofferdam reload [--name <name>]',
+    usage: 'cofferdam reload [--no-wait] [--name <name>]',
     settings: 'instance',
-    switches: [],
+    switches: [['--no-wait', 'Ask for it and return, instead of waiting until it is done.']],
     examples: ['cofferdam reload'],
     load: () => import('./reload.ts'),
     elsewhere: ['refresh', 'hup'],

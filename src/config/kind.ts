@@ -33,7 +33,8 @@ type WorkerEnv = Readonly<Record<string, string | undefined>>;
 
 /** For messages: `app.js`, `/srv/wiki`, `./my-service`. */
 export function nameOf(settings: Settings): string {
-  return settings.app ?? settings.command[0] ?? settings.args[0] ?? '';
+  const { app, command, args, root } = settings;
+  return app ?? command[0] ?? args[0] ?? root ?? '';
 }
 
 /** Whether requests come to the workers through the gateway. Throws COF_CONFLICT. */

@@ -74,6 +74,7 @@ export const PHP_SETTINGS = [
   {
     key: 'php-ini',
     kind: 'map',
+    dotted: true,
     default: {},
     group: 'PHP and files',
     sentence: 'Settings of php.ini for the workers, on top of its files.',

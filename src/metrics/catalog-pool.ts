@@ -23,15 +23,26 @@ export const POOL_METRICS: readonly Metric[] = [
     read: ({ limitBytes }, emit) => emit([], limitBytes),
   }),
   poolMetric({
-    name: 'cofferdam_worker_limit_in_seconds',
+    name: 'cofferdam_time_to_limit_seconds',
     type: 'gauge',
     unit: 'seconds',
-    help: 'Time until the first worker reaches its limit at its present growth; +Inf: never.',
+    help: 'Time until the first worker reaches its memory limit as it grows now; +Inf: never.',
     read: ({ slots }, emit) =>
-      emit(
-        [],
-        Math.round(Math.min(Infinity, ...slots.map(({ limitInSeconds }) => limitInSeconds))),
-      ),
+      emit([], Math.round(Math.min(Infinity, ...slots.map((slot) => slot.limitInSeconds)))),
+  }),
+  poolMetric({
+    name: 'cofferdam_slope_per_request_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Growth of the worker that grows most, for each request; 0: none that is sure.',
+    read: ({ slots }, emit) =>
+      emit([], Math.max(0, ...slots.map((slot) => slot.slopeBytesPerRequest))),
+  }),
+  poolMetric({
+    name: 'cofferdam_floor_above_limit',
+    type: 'gauge',
+    help: '1: fresh workers are above the memory limit already, which replaces nobody any more.',
+    read: ({ floorAboveLimit }, emit) => emit([], Number(floorAboveLimit)),
   }),
   poolMetric({
     name: 'cofferdam_workers_wanted',

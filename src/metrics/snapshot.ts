@@ -25,6 +25,8 @@ export interface PoolSnapshot {
   readonly size: number;
   /** Of each worker; 0 = none. */
   readonly limitBytes: number;
+  /** Fresh workers are above it already. */
+  readonly floorAboveLimit: boolean;
   readonly workersByState: Readonly<Partial<Record<WorkerStateName, number>>>;
   /** Decided by control, whatever became of them. */
   readonly recycles: Readonly<Record<RecycleReason, number>>;
@@ -76,6 +78,8 @@ export interface SlotSnapshot {
   readonly externalBytes: number;
   readonly floorBytes: number;
   readonly slopeBytesPerSecond: number;
+  /** 0 while it cannot be told from noise. */
+  readonly slopeBytesPerRequest: number;
   /** Infinity when it never comes. */
   readonly limitInSeconds: number;
   readonly eventLoopUtilization: number;

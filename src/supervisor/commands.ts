@@ -12,7 +12,7 @@ export interface CommandsOptions {
   facts(): ProbeFacts;
   readonly waiters: Waiters;
   /** Resolves to the settings that only a restart applies. */
-  reload(): Promise<readonly string[]>;
+  readonly reload: () => Promise<readonly string[]>;
   status(): Status;
 }
 
@@ -25,9 +25,7 @@ export function createCommands(options: CommandsOptions): ControlHandler {
     recycle: (parameters) => recycle(parameters, options),
     probe: ({ probe }) => probeNow(probe, options),
     scale: (parameters) => scale(parameters, options),
-    async reload() {
-      return { ok: true, restart: await options.reload() };
-    },
+    reload: ({ wait }) => reload(wait !== false, options),
   };
   return {
     async handle(name, parameters) {
@@ -91,6 +89,24 @@ function scale(parameters: Parameters, options: CommandsOptions): Reply {
   loop.enqueue({ type: 'scale', slots: Number(slots) });
   return { ok: true, from, to: Number(slots) };
 }
+
+async function reload(wait: boolean, { pools, waiters, reload }: CommandsOptions): Promise<Reply> {
+  const stops = pools.some(({ front }) => STOPPING.has(front.loop.state().phase.type));
+  if (stops) throw new CofferdamError('COF_CONTROL_REFUSED', 'Cofferdam stops');
+  const restart = await reload();
+  if (!wait) return { ok: true, restart, reloaded: null };
+  const all = await Promise.all(
+    pools.map(({ name, workers }) =>
+      // It is enqueued, and control has not heard of it yet.
+      waiters.waitForReload(name, workers.loop.state().reloads + 1),
+    ),
+  );
+  const workers = all.reduce((sum, each) => sum + each.workers, 0);
+  const tookMs = Math.max(...all.map((each) => each.tookMs));
+  return { ok: true, restart, reloaded: { workers, tookMs } };
+}
+
+const STOPPING: ReadonlySet<string> = new Set(['leaving', 'stopping', 'finished']);
 
 async function recycle(parameters: Parameters, options: CommandsOptions): Promise<Reply> {
   const pools = poolsFor(parameters, options);

@@ -53,6 +53,10 @@ export function explainNoBoot(
 
 const NO_BOOT_HINTS: readonly { readonly detail: RegExp; readonly hint: string }[] = [
   {
+    detail: /^could not be started: spawn \S*php\S* ENOENT/,
+    hint: 'Install php-cgi (Debian: `apt-get install php-cgi`), or name it with --php-binary.',
+  },
+  {
     detail: /^did not listen within/,
     hint:
       'Is it a server? If it only needs longer, raise --boot-timeout. ' +

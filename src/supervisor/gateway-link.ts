@@ -224,6 +224,7 @@ const LISTENING: WorkerMessage = {
   address: { kind: 'unix', path: '' },
   inherited: true,
   scheme: 'http',
+  secure: false,
 };
 
 /** Requests are measured where they come in: the gateway is a Node worker with books of its own. */

@@ -15,9 +15,22 @@ export interface Listener {
   readonly fd: number;
 }
 
+/** A listening socket; Node types none of it. */
+export interface ListeningHandle extends RawHandle {
+  listen(backlog: number): number;
+  onconnection: ((status: number, connection?: RawHandle) => void) | null;
+}
+
 export interface Listeners {
-  /** Keeps the handle. False when the address is known already: the handle is closed then. */
+  /**
+   * Keeps the handle. False when the address is known already: then it is closed, unless we accept
+   * there, for that ends only with the handle on which we do, and this one takes its place.
+   */
   keep(listener: Omit<Listener, 'fd'>, handle: RawHandle): boolean;
+  /** Accepts on every socket until somebody else listens there. The connections are unread. */
+  accept(onConnection: (key: ListenKey, connection: RawHandle) => void): void;
+  /** Whether a worker has to send copies of what it inherits: we accept, or only have an fd. */
+  needsCopies(): boolean;
   has(key: ListenKey): boolean;
   /** Sockets from a service manager for which no worker has found a use. */
   activated(): readonly InheritedSocket[];
@@ -38,7 +51,7 @@ export interface InheritedSocket {
 
 /** `descriptors`: listening sockets that a service manager opened for us. */
 export function createListeners(descriptors: readonly number[] = []): Listeners {
-  const kept = new Map<ListenKey, { listener: Listener; handle: Closable }>();
+  const kept = new Map<ListenKey, Kept>();
   const activated = new Map(descriptors.map((fd, index) => [`activated#${index + 1}`, fd]));
   return {
     activated: () => [...activated].map(([key, fd]) => ({ key, fd })),
@@ -46,17 +59,35 @@ export function createListeners(descriptors: readonly number[] = []): Listeners 
       const fd = activated.get(source);
       if (fd === undefined || kept.has(listener.key)) return false;
       activated.delete(source);
-      kept.set(listener.key, { listener: { ...listener, fd }, handle: closableOf(fd) });
+      const handle = closableOf(fd);
+      kept.set(listener.key, { listener: { ...listener, fd }, handle, accepting: false });
       return true;
     },
     keep(listener, handle) {
-      if (kept.has(listener.key)) {
+      const known = kept.get(listener.key);
+      if (known?.accepting === false && isHandle(known.handle)) {
         handle.close();
         return false;
       }
-      kept.set(listener.key, { listener: { ...listener, fd: handle.fd }, handle });
-      return true;
+      known?.handle.close();
+      const { fd } = handle;
+      kept.set(listener.key, { listener: { ...listener, fd }, handle, accepting: false });
+      return known === undefined;
     },
+    accept(onConnection) {
+      for (const [key, entry] of kept) {
+        const { handle } = entry;
+        if (entry.accepting || !isHandle(handle)) continue;
+        handle.onconnection = (status, connection) => {
+          if (status === 0 && connection !== undefined) onConnection(key, connection);
+        };
+        // Refused by the kernel, its clients wait in its queue, and another turn tries again.
+        entry.accepting = handle.listen(BACKLOG) === 0;
+      }
+    },
+    needsCopies: () =>
+      activated.size > 0 ||
+      [...kept.values()].some(({ accepting, handle }) => accepting || !isHandle(handle)),
     has: (key) => kept.has(key),
     ports: () =>
       new Set(
@@ -89,7 +120,21 @@ export function urlOf(listener: Pick<Listener, 'address' | 'scheme'>): string {
 
 // --- internal ---
 
+interface Kept {
+  readonly listener: Listener;
+  readonly handle: Closable;
+  /** We accept on it, as its workers sleep. */
+  accepting: boolean;
+}
+
+/** What Node asks for; the kernel takes less if it is told to. */
+const BACKLOG = 511;
+
 type Closable = Pick<RawHandle, 'close'>;
+
+function isHandle(handle: Closable): handle is ListeningHandle {
+  return 'listen' in handle;
+}
 
 function closableOf(fd: number): Closable {
   return {

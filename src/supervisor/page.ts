@@ -36,7 +36,8 @@ export function createPage(sources: PageSources): Page {
     ...dashboard,
     told(told, pool) {
       const { pools } = sources.status();
-      const shown = 'slot' in told ? { ...told, slot: pageSlot(told.slot, pool) } : told;
+      const isOfSlot = 'slot' in told && told.slot !== null;
+      const shown = isOfSlot ? { ...told, slot: pageSlot(told.slot, pool) } : told;
       dashboard.told(shown, pools.length > 1 ? pools[pool]?.name : undefined);
     },
   };

@@ -10,7 +10,7 @@ import type { Outcome, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
 import type { Budget } from '../metrics/budget.ts';
 import { announce, announceStart, labelled } from './announce.ts';
-import { createAppPool, type AppPool } from './app-pool.ts';
+import { createAppPool, type AppPool, type AppPoolOptions } from './app-pool.ts';
 import { budgetOf, meansOf } from './budget.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
@@ -22,7 +22,6 @@ import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
 import { openOps, type Ops } from './open-ops.ts';
 import { tellOverhead } from './overhead.ts';
-import type { PoolRunnerOptions } from './pool-runner.ts';
 import { watchPressure, type PressureWatch } from './pressure.ts';
 import { planReload, tellFailure, tellReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
@@ -96,7 +95,7 @@ class Supervisor {
     });
     this.#sampler = startSampler({
       workers: () => this.#runners().flatMap((pool) => pool.sampled()),
-      onOverhead: (bytes) => tellOverhead(this.#pools, bytes),
+      onOverhead: (bytes) => tellOverhead(this.#pools, bytes, performance.now()),
     });
     this.#pools = this.#createPools(ports) as [AppPool, ...AppPool[]];
     this.#pressure = watchPressure({
@@ -139,8 +138,9 @@ class Supervisor {
     const { pools, settings } = this.#config;
     const sockets = readActivatedSockets();
     const folder = makeWorkerFolder(workerFolderPath(settings.name, process.env));
-    const shared: Pick<PoolRunnerOptions, 'onPid' | 'oomKilled' | 'sampleNow'> = {
-      onPid: (pid, alive) => (alive ? this.#guard.watch(pid) : this.#guard.unwatch(pid)),
+    const shared: AppPoolOptions['shared'] = {
+      onPid: (pid, alive, blind) =>
+        alive ? this.#guard.watch(pid, { blind }) : this.#guard.unwatch(pid),
       oomKilled: watchOomKills(),
       sampleNow: (worker) => this.#sampler.sample(worker),
     };
@@ -239,8 +239,7 @@ class Supervisor {
         return;
       case 'scale_by':
         for (const { workers } of this.#pools) {
-          const slots = workers.loop.state().size + request.slots;
-          workers.loop.enqueue({ type: 'scale', slots });
+          workers.loop.enqueue({ type: 'scale_by', slots: request.slots });
         }
         return;
       case 'reopen_logs':

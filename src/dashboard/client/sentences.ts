@@ -125,7 +125,8 @@ function inWords(
       .toLowerCase()
       .trim();
   const whose = pool === undefined ? '' : `${pool}: `;
-  const slot = 'slot' in fields ? `${nameOf(fields.slot)}: ` : whose;
+  const isOfSlot = 'slot' in fields && fields.slot !== null;
+  const slot = isOfSlot ? `${nameOf(fields.slot)}: ` : whose;
   const shown = Object.entries<unknown>(fields)
     .filter(([name]) => name !== 'slot')
     .map(([name, value]) => `${words(name.replace(/(?:Ms|Bytes)$/, ''))} ${unit(name, value)}`);

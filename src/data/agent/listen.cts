@@ -37,7 +37,7 @@ export const ownServers = new WeakSet<object>();
 
 /** Watches every listen of the app. `listening` is called when a server listens and stays. */
 export function watchListen(
-  brief: Pick<WorkerBrief, 'listeners' | 'address' | 'accept'>,
+  brief: Pick<WorkerBrief, 'listeners' | 'address' | 'accept' | 'lend'>,
   followed: (listener: Listener) => void,
   listening: (listener: Listener) => void,
 ): void {
@@ -64,7 +64,7 @@ export function watchListen(
     // server there, and the port must be free again at once.
     setImmediate(() => {
       if (listener.handle.fd < 0 || listeners.get(listener.key) !== listener) return;
-      tell(listener, asked);
+      tell(listener, asked, brief.lend === true);
       for (const client of asked.clients) listener.handle.onconnection?.(0, client);
       listening(listener);
     });
@@ -191,7 +191,7 @@ function intercept(
   };
 }
 
-/** Service managers open sockets (`activated#1`…) without knowing who will ask for which address. */
+/** Service managers open sockets (`activated#1`…) without knowing who asks for which address. */
 function sourceOf(key: ListenKey, inherited: ReadonlyMap<ListenKey, number>): ListenKey {
   if (inherited.has(key)) return key;
   return [...inherited.keys()].find((each) => each.startsWith('activated#')) ?? key;
@@ -280,10 +280,11 @@ function schemeOf(server: AnyServer): Scheme {
   return has('setSecureContext') ? 'https' : 'http';
 }
 
-function tell(listener: Listener, { inherited, activated }: Asked): void {
+function tell(listener: Listener, { inherited, activated }: Asked, lend: boolean): void {
   const { key, address, scheme, handle } = listener;
+  const secure = 'setSecureContext' in listener.server;
   const taken = activated === undefined ? {} : { activated };
-  const message = { type: 'listening', key, address, inherited, scheme, ...taken } as const;
-  if (inherited) send(message);
+  const message = { type: 'listening', key, address, inherited, scheme, secure, ...taken } as const;
+  if (inherited && !lend) send(message);
   else sendHandle(message, handle, () => undefined);
 }
