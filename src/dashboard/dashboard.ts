@@ -13,6 +13,8 @@ import { statusTable } from './table.ts';
 import { FINE_MS } from './track.ts';
 import type { Hello, News, PageStatus, PoolPoint, Sample, SlotPoint } from './wire.ts';
 
+export { pageSlot } from './client/slot-name.ts';
+
 export interface DashboardOptions {
   /** Everything that is known now; must not wait for anybody. */
   readonly status: () => PageStatus;

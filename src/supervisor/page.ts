@@ -1,6 +1,5 @@
 /** What the live page sees: the status, and the latency of the last seconds. */
-import { pageSlot } from '../dashboard/client/slot-name.ts';
-import { createDashboard, type Dashboard } from '../dashboard/dashboard.ts';
+import { createDashboard, pageSlot, type Dashboard } from '../dashboard/dashboard.ts';
 import type { PageStatus } from '../dashboard/wire.ts';
 import type { Told } from '../control/types.ts';
 import type { Status } from '../control/status.ts';

@@ -125,8 +125,8 @@ function inWords(
       .toLowerCase()
       .trim();
   const whose = pool === undefined ? '' : `${pool}: `;
-  const isOfSlot = 'slot' in fields && fields.slot !== null;
-  const slot = isOfSlot ? `${nameOf(fields.slot)}: ` : whose;
+  const number = 'slot' in fields ? fields.slot : null;
+  const slot = number === null ? whose : `${nameOf(number)}: `;
   const shown = Object.entries<unknown>(fields)
     .filter(([name]) => name !== 'slot')
     .map(([name, value]) => `${words(name.replace(/(?:Ms|Bytes)$/, ''))} ${unit(name, value)}`);
