@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import type { Status } from '../../src/control/status.ts';
 import { startClients } from '../support/clients.ts';
 import type { LogEvent } from '../support/cofferdam.ts';
 import { askOps, seriesOf } from '../support/ops.ts';
@@ -146,14 +147,15 @@ describe('two pools', { timeout: 60_000 }, () => {
   });
 
   test('leave together, and finish what they have', async () => {
-    const { cofferdam, urls } = await servePoolsReady({
+    const { cofferdam, urls, ops } = await servePoolsReady({
       web: { workers: 1 },
       api: { workers: 1, dispatch: 'gateway' },
     });
-    const slow = Object.values(urls).map((url) => statusOf(`${url}/env500`));
-    await waitUntil('both are at work', async () =>
-      (await statusOfPool(cofferdam)).workers.every(({ inFlight }) => inFlight > 0),
-    );
+    const slow = Object.values(urls).map((url) => statusOf(`${url}/slow?ms=5000`));
+    await waitUntil('both are at work', async () => {
+      const { workers } = JSON.parse((await askOps(`${ops}/status`)).body) as Status;
+      return workers.every(({ inFlight }) => inFlight > 0);
+    });
     const pids = cofferdam.workers();
     const { code } = await cofferdam.stop();
     expect(await Promise.all(slow)).toEqual([200, 200]);
