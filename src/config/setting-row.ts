@@ -61,8 +61,8 @@ export interface SettingRow {
     readonly lowCode?: ErrorCode;
   };
   readonly choices?: readonly string[];
-  /** For strings: what they must look like, and how to say that. */
-  readonly pattern?: { readonly form: RegExp; readonly words: string };
+  /** For strings, and each text of a list: what they must look like, and how to say that. */
+  readonly pattern?: { readonly form: Pick<RegExp, 'test'>; readonly words: string };
   /** 0 switches it off; `off` is the same. */
   readonly off?: true;
   /** The word `auto` is a value: decided by the machine at start. */
