@@ -123,7 +123,7 @@ describe('greed', () => {
 });
 
 describe('a body that comes too slowly', () => {
-  const pace = { bytesPerS: 500, graceMs: 200, checkMs: 50 };
+  const pace = { bytesPerS: 1e6, graceMs: 200, checkMs: 50 };
   const limits = { bodyLimitBytes: 1e6, spoolAboveBytes: 1e6 };
 
   async function startFront(take: (arrival: Arrival) => Promise<number>): Promise<number> {
