@@ -68,7 +68,7 @@ export function noteFreed(crew: Crew, member: Member<Job>): void {
 
 export function cutWorker(crew: Crew, id: UpstreamId, scope: 'requests' | 'all'): void {
   const member = crew.rotation.members.get(id);
-  for (const job of [...(member?.jobs ?? [])]) {
+  for (const job of member?.jobs.slice() ?? []) {
     if (job.isLongLived && scope !== 'all') continue;
     if (job.isLongLived) member!.cutLongLived += 1;
     else member!.cutRequests += 1;

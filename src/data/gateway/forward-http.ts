@@ -66,7 +66,7 @@ export function createHttpUpstream(address: UpstreamAddress): Upstream {
     release,
     destroy() {
       release();
-      for (const request of [...lasting]) request.destroy(new Error('the worker is gone'));
+      for (const request of lasting.slice()) request.destroy(new Error('the worker is gone'));
     },
   };
 }
