@@ -1,4 +1,4 @@
-/** Addresses that are believed: `10.1.2.3`, `10.0.0.0/8`, `fd00::/8`, or `unix`: any unix socket. */
+/** Addresses that are believed: `10.1.2.3`, `10.0.0.0/8`, `fd00::/8`; `unix`: any unix socket. */
 import { isIP } from 'node:net';
 
 export const ADDRESS_RANGE = {
