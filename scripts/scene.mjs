@@ -233,6 +233,7 @@ function statusOf({ slots, leaving, uptimeS, recycles, crashes, traffic, dice, l
     recycles,
     crashes,
     bootFailures: 0,
+    pools: [],
     ...(latency
       ? { latency: { p50Ms: 3.1 * traffic + dice(), p99Ms: 15 * traffic + 14 * dice() ** 3 } }
       : {}),

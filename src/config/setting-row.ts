@@ -74,8 +74,8 @@ export interface SettingRow {
     readonly lowCode?: ErrorCode;
   };
   readonly choices?: readonly string[];
-  /** For strings: what they must look like, and how to say that. */
-  readonly pattern?: { readonly form: RegExp; readonly words: string };
+  /** For strings, and each text of a list: what they must look like, and how to say that. */
+  readonly pattern?: { readonly form: Pick<RegExp, 'test'>; readonly words: string };
   /** For maps: names may have dots in them, as those of php.ini do. */
   readonly dotted?: true;
   /** 0 switches it off; `off` is the same. */

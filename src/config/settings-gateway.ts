@@ -1,4 +1,5 @@
 /** The rows of the settings table for workers that Cofferdam stands in front of. */
+import { ADDRESS_RANGE } from './address-range.ts';
 import { MINUTE_MS, SECOND_MS, TIMER_MAX_MS } from './durations.ts';
 import type { SettingRow } from './setting-row.ts';
 
@@ -175,6 +176,7 @@ export const GATEWAY_SETTINGS = [
     kind: 'list',
     placeholder: '<addresses>',
     default: [],
+    pattern: { form: ADDRESS_RANGE, words: 'addresses, networks such as 10.0.0.0/8, or unix' },
     group: 'Gateway',
     sentence: 'Addresses or networks (10.0.0.0/8) whose X-Forwarded-* headers are believed.',
     elsewhere: ['forwarded-allow-ips', 'set-real-ip-from', 'trusted-proxy'],

@@ -26,7 +26,7 @@ export function parseText(row: SettingRow, text: string): Parsed {
 /** From a configuration file: `value` is whatever TOML, JSON or JavaScript made of it. */
 export function parseFileValue(row: SettingRow, value: unknown): Parsed {
   if (typeof value === 'string') return parseText(row, value);
-  if (row.kind === 'list' || row.kind === 'texts') return parseList(value);
+  if (row.kind === 'list' || row.kind === 'texts') return parseList(row, value);
   if (row.kind === 'map') return parseMap(row, value);
   if (typeof value === 'boolean' && row.kind === 'boolean') return { ok: true, value };
   if (typeof value === 'number' || typeof value === 'bigint') return parseNumber(row, value);
@@ -111,7 +111,11 @@ const PARSERS: Readonly<Record<SettingKind, (row: SettingRow, text: string) => P
   },
   string: (row, text) =>
     (row.pattern?.form ?? /./).test(text) ? { ok: true, value: text } : unlike(row, text),
-  list: (_, text) => ({ ok: true, value: text.split(/\s+/).filter((word) => word !== '') }),
+  list: (row, text) =>
+    parseList(
+      row,
+      text.split(/\s+/).filter((word) => word !== ''),
+    ),
   texts: (_, text) => ({ ok: true, value: [text] }),
   map: unlike,
 };
@@ -189,12 +193,18 @@ function parseNumber(row: SettingRow, value: number | bigint): Parsed {
   return bad(`must be ${describeValue(row)}, not ${value}`, KINDS[row.kind].example);
 }
 
-function parseList(value: unknown): Parsed {
-  const texts = Array.isArray(value) ? value : [value];
+function parseList(row: SettingRow, value: unknown): Parsed {
+  const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
   const wrong = texts.find((text) => typeof text !== 'string' || text.includes('\0'));
-  return Array.isArray(value) && wrong === undefined
+  if (!Array.isArray(value) || wrong !== undefined) {
+    return bad(`must be ${KINDS.list.words}, not ${show(wrong ?? value)}`, KINDS.list.example);
+  }
+  const unlikely = (texts as readonly string[]).find(
+    (text) => row.pattern?.form.test(text) === false,
+  );
+  return unlikely === undefined
     ? { ok: true, value: texts as readonly string[] }
-    : bad(`must be ${KINDS.list.words}, not ${show(wrong ?? value)}`, KINDS.list.example);
+    : unlike(row, unlikely);
 }
 
 function parseMap(row: SettingRow, value: unknown): Parsed {

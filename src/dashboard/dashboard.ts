@@ -13,6 +13,8 @@ import { statusTable } from './table.ts';
 import { FINE_MS } from './track.ts';
 import type { Hello, News, PageStatus, PoolPoint, Sample, SlotPoint } from './wire.ts';
 
+export { pageSlot } from './client/slot-name.ts';
+
 export interface DashboardOptions {
   /** Everything that is known now; must not wait for anybody. */
   readonly status: () => PageStatus;
@@ -23,8 +25,8 @@ export interface DashboardOptions {
 export interface Dashboard {
   /** True when the path is one of the page's and was, or will be, answered. */
   handle(request: IncomingMessage, response: ServerResponse): boolean;
-  /** An event for the log, the charts and all who watch. */
-  told(told: Told): void;
+  /** An event for the log, the charts and all who watch; of which pool, where it matters. */
+  told(told: Told, pool?: string): void;
   close(): void;
 }
 
@@ -74,8 +76,8 @@ export function createDashboard({ status, now }: DashboardOptions): Dashboard {
       } else sendAsset(response, path.slice(ASSETS.length));
       return true;
     },
-    told(told) {
-      const news: News = log.add(now(), told);
+    told(told, pool) {
+      const news: News = log.add(now(), told, pool);
       stream.send('told', () => news);
     },
     close() {

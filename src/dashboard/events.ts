@@ -11,7 +11,11 @@ const TEXT_MAX = 400;
 
 export interface EventLog {
   /** `at`: milliseconds since 1970. */
-  add(at: number, told: Told): { readonly event: PageEvent; readonly mark: Mark | null };
+  add(
+    at: number,
+    told: Told,
+    pool?: string,
+  ): { readonly event: PageEvent; readonly mark: Mark | null };
   events(): readonly PageEvent[];
   marks(): readonly Mark[];
 }
@@ -22,9 +26,10 @@ export function createEventLog(): EventLog {
   const pending = new Map<number, RecycleReason>();
   let id = 0;
   return {
-    add(at, told) {
+    add(at, told, pool) {
       id += 1;
-      const event: PageEvent = { id, at, told: shorten(told) };
+      const whose = pool === undefined ? {} : { pool };
+      const event: PageEvent = { id, at, told: shorten(told), ...whose };
       const mark = markOf(at, told, pending);
       keep(events, event, EVENTS_MAX);
       if (mark !== null) keep(marks, mark, MARKS_MAX);

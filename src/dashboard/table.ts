@@ -1,5 +1,6 @@
 /** The page for those without scripts: what is known now, as a plain table. */
 import type { WorkerStatus } from '../control/status.ts';
+import { slotName } from './client/slot-name.ts';
 import type { PageStatus } from './wire.ts';
 
 /** HTML, with every text escaped. */
@@ -19,7 +20,7 @@ export function statusTable(status: PageStatus): string {
       .map((worker) =>
         row(
           'td',
-          COLUMNS.map(([, cell]) => cell(worker)),
+          COLUMNS.map(([, cell]) => cell(worker, status)),
         ),
       )
       .join('')}` +
@@ -29,8 +30,11 @@ export function statusTable(status: PageStatus): string {
 
 // --- internal ---
 
-const COLUMNS: readonly (readonly [string, (worker: WorkerStatus) => string])[] = [
-  ['Slot', ({ slot }) => String(slot)],
+const COLUMNS: readonly (readonly [
+  string,
+  (worker: WorkerStatus, status: PageStatus) => string,
+])[] = [
+  ['Slot', ({ slot }, status) => slotName(slot, status)],
   ['Generation', ({ generation }) => String(generation)],
   ['State', ({ state }) => state],
   ['Process', ({ pid }) => String(pid ?? '–')],

@@ -45,6 +45,8 @@ export interface PageEvent {
   readonly id: number;
   readonly at: number;
   readonly told: Told;
+  /** Where there are several; those of a slot are in its number. */
+  readonly pool?: string;
 }
 
 /** First message of a stream (`hello`): all that is known. */

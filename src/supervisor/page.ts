@@ -1,5 +1,5 @@
 /** What the live page sees: the status, and the latency of the last seconds. */
-import { createDashboard, type Dashboard } from '../dashboard/dashboard.ts';
+import { createDashboard, pageSlot, type Dashboard } from '../dashboard/dashboard.ts';
 import type { PageStatus } from '../dashboard/wire.ts';
 import type { Told } from '../control/types.ts';
 import type { Status } from '../control/status.ts';
@@ -25,7 +25,7 @@ export function createPage(sources: PageSources): Page {
       const names = status.pools.map(({ name }) => name);
       const workers = status.workers.map((worker) => ({
         ...worker,
-        slot: shownSlot(worker.slot, names.indexOf(worker.pool)),
+        slot: pageSlot(worker.slot, names.indexOf(worker.pool)),
       }));
       return { ...status, workers, latency: latency(Date.now()) };
     },
@@ -33,21 +33,16 @@ export function createPage(sources: PageSources): Page {
   });
   return {
     ...dashboard,
-    told: (told, pool) =>
-      dashboard.told(
-        'slot' in told && told.slot !== null ? { ...told, slot: shownSlot(told.slot, pool) } : told,
-      ),
+    told(told, pool) {
+      const { pools } = sources.status();
+      const isOfSlot = 'slot' in told && told.slot !== null;
+      const shown = isOfSlot ? { ...told, slot: pageSlot(told.slot, pool) } : told;
+      dashboard.told(shown, pools.length > 1 ? pools[pool]?.name : undefined);
+    },
   };
 }
 
 // --- internal ---
-
-/** The page has one row of slots: those of the second pool are 1001 and up, more than any has. */
-const SLOTS_PER_POOL = 1000;
-
-function shownSlot(slot: number, pool: number): number {
-  return slot + Math.max(0, pool) * SLOTS_PER_POOL;
-}
 
 /** Workers report each second: fewer would be one report's accident, more would be yesterday's. */
 const WINDOW_MS = 5000;

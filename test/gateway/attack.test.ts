@@ -1,9 +1,11 @@
 /** What hostile clients send: two lengths, slow heads, huge heads, crowds that leave. */
 import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { request } from 'undici';
-import { createFront } from '../../src/data/gateway/front.ts';
+import { holdBody, streamBody } from '../../src/data/gateway/body.ts';
+import { createFront, type Arrival } from '../../src/data/gateway/front.ts';
 import { refuse } from '../../src/data/gateway/refuse.ts';
 import { waitUntil } from '../support/processes.ts';
 import { startGateway, type TestGateway } from './harness.ts';
@@ -120,26 +122,63 @@ describe('greed', () => {
   });
 });
 
-describe('a crowd in the queue', () => {
-  const CROWD = 10_000;
+describe('a body that comes too slowly', () => {
+  const pace = { bytesPerS: 1e6, graceMs: 200, checkMs: 50 };
+  const limits = { bodyLimitBytes: 1e6, spoolAboveBytes: 1e6 };
 
-  test('that leaves at any moment is no failed request', async () => {
-    const gateway = await startGateway();
-    await gateway.join();
-    for (let round = 0; round < 400; round += 1) {
-      const socket = open(gateway.port);
-      await once(socket, 'connect');
-      socket.write(GET);
-      // Before, amid and after its answer.
-      const end = performance.now() + (round % 20) / 10;
-      while (performance.now() < end) await new Promise((turn) => setImmediate(turn));
-      socket.resetAndDestroy();
-    }
-    await gateway.hear('report', ({ report }) => report.inFlight === 0);
-    expect(gateway.said.filter(({ type }) => type === 'log')).toEqual([]);
+  async function startFront(take: (arrival: Arrival) => Promise<number>): Promise<number> {
+    const arrive = (arrival: Arrival): void =>
+      void take(arrival).then((status) => refuse(arrival.request, arrival.response, status));
+    const front = createFront({ arrive, refused: () => undefined });
+    front.listen(0, '127.0.0.1');
+    await once(front, 'listening');
+    onTestFinished(() => void front.close());
+    return (front.address() as { port: number }).port;
+  }
+
+  const HEAD = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 400\r\n\r\n';
+
+  test('ends with 408 where bodies are held back', async () => {
+    const port = await startFront(async ({ request: from, response }) => {
+      const body = await holdBody(from, response, limits, false, pace);
+      return body.fault() ?? 200;
+    });
+    const whole = open(port);
+    whole.write(HEAD + 'x'.repeat(400));
+    const [answer] = (await once(whole, 'data')) as [Buffer];
+    expect(statuses(answer.toString())).toEqual(['200']);
+    expect(statuses(await exchange(port, `${HEAD}xx`))).toEqual(['408']);
   });
 
-  test('that leaves takes its place with it: 10 000 clients', async () => {
+  test('ends with 408 where bodies stream, but not for a reader that is slow', async () => {
+    let waited = 0;
+    const port = await startFront(async ({ request: from, response }) => {
+      const body = streamBody(from, response, limits, false, pace);
+      const stream = body.open();
+      if (from.headers['x-reader'] === 'slow') {
+        // Past the limit by far; what was sent waits for us.
+        await sleep(pace.graceMs * 4);
+        waited += 1;
+      }
+      await stream
+        .resume()
+        .toArray()
+        .catch(() => undefined);
+      return body.fault() ?? 200;
+    });
+    expect(statuses(await exchange(port, `${HEAD}xx`))).toEqual(['408']);
+    const bytes = 200_000;
+    const start = `POST / HTTP/1.1\r\nhost: x\r\nx-reader: slow\r\nconnection: close\r\n`;
+    const patient = `${start}content-length: ${bytes}\r\n\r\n${'x'.repeat(bytes)}`;
+    expect(statuses(await exchange(port, patient))).toEqual(['200']);
+    expect(waited).toBe(1);
+  });
+});
+
+describe('a crowd in the queue', () => {
+  const CROWD = 2000;
+
+  test('that leaves takes its place with it: 2000 clients', async () => {
     const gateway = await startGateway({ queueLength: CROWD, queueTimeoutMs: 120_000 });
     const crowd: Socket[] = [];
     for (let index = 0; index < CROWD; index += 1) {

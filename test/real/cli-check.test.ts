@@ -35,6 +35,35 @@ describe('check', () => {
     expect(stdout).not.toContain('hunter2');
   });
 
+  it('shows of several pools what each has of its own', async () => {
+    const cwd = folderWith({
+      'server.js': '',
+      'cofferdam.toml':
+        'workers = 2\nmemory-budget = "512MiB"\n[pools.web]\napp = "server.js"\nport = 4001\n' +
+        'max-memory = "200MiB"\n[pools.api]\ncommand = ["./api"]\nport = 4002\nworkers = 1\n',
+    });
+    const { code, stdout } = await runCli(['check'], { cwd });
+    expect(code).toBe(0);
+    for (const line of [
+      /^workers +2 +cofferdam\.toml:1$/m,
+      /^Pool web: node, 2 workers$/m,
+      /^ {2}port +4001 +cofferdam\.toml:5$/m,
+      /^Pool api: command, 1 worker, behind a gateway$/m,
+      /^ {2}workers +1 +cofferdam\.toml:10$/m,
+      /^Budget +512MiB \(.*\), at least \(3 workers \+ 1 surge\)/m,
+      /^Note +web max-memory 200MiB x 2 workers .* = 625MiB: more than the budget of 512MiB$/m,
+    ]) {
+      expect(stdout).toMatch(line);
+    }
+    const json = await runCli(['check', '--json'], { cwd });
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      pools: [
+        { name: 'web', kind: 'node', settings: { port: { value: 4001 } } },
+        { name: 'api', kind: 'command', settings: { workers: { text: '1' } } },
+      ],
+    });
+  });
+
   it('is one JSON document with --json', async () => {
     const cwd = folderWith(FILES);
     const { code, stdout } = await runCli(['check', 'server.js', '--json'], { cwd });

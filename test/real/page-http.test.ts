@@ -17,6 +17,7 @@ const STATUS = {
   treeBytes: 1e8,
   supervisorBytes: 1e7,
   workers: [],
+  pools: [],
   recycles: {},
   crashes: 0,
   bootFailures: 0,

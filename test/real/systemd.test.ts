@@ -30,7 +30,7 @@ for _ in range(2):
 interface Launched {
   readonly url: string;
   readonly pids: number[];
-  output(): string;
+  readonly output: () => string;
 }
 
 async function launch(args: readonly string[]): Promise<Launched> {
@@ -104,10 +104,10 @@ test.skipIf(lacksNotify)('systemd is told of start, reload and end', async () =>
     heard
       .flatMap((line) => /READY=1|RELOADING=1|STOPPING=1|STATUS=\S+/.exec(line)?.[0] ?? [])
       .join(' ');
-  await waitUntil('the start', () => /READY=1 STATUS=serving$/.test(words()));
+  await waitUntil('the start', () => words().endsWith('READY=1 STATUS=serving'));
   expect(heard.join()).toContain(`STATUS=serving http://`);
   pool.signal('SIGHUP');
-  await waitUntil('the reload', () => /RELOADING=1 READY=1$/.test(words()));
+  await waitUntil('the reload', () => words().endsWith('RELOADING=1 READY=1'));
   await pool.stop();
-  await waitUntil('the end', () => /STOPPING=1$/.test(words()));
+  await waitUntil('the end', () => words().endsWith('STOPPING=1'));
 });

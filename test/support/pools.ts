@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunningCofferdam, SpawnOptions } from './cofferdam.ts';
 import { opsUrl } from './ops.ts';
-import { ECHO_APP, freePort } from './processes.ts';
+import { ECHO_APP, freePort, waitUntil } from './processes.ts';
 import { scratchFolder } from './scratch.ts';
 import { serve } from './serve.ts';
 
@@ -14,6 +14,9 @@ export interface RunningPools {
   readonly urls: Readonly<Record<string, string>>;
   readonly ops: string;
 }
+
+/** As long as one pool may take by itself on a busy machine. */
+const START_TIMEOUT_MS = 30_000;
 
 export type Table = Readonly<Record<string, unknown>>;
 
@@ -28,7 +31,10 @@ export async function servePools(
   writePools(configFile, tables);
   const flags = ['-c', configFile, '--ops', '127.0.0.1:0', ...args];
   const cofferdam = await serve(flags, { ...options, bare: true });
-  const urls = Object.entries(tables).map(([name, { port }]) => [name, `http://127.0.0.1:${port}`]);
+  const urls = Object.entries(tables).map(([name, { port }]) => [
+    name,
+    `http://127.0.0.1:${String(port)}`,
+  ]);
   return { cofferdam, configFile, urls: Object.fromEntries(urls), ops: await opsUrl(cofferdam) };
 }
 
@@ -37,7 +43,13 @@ export async function servePoolsReady(
   ...parameters: Parameters<typeof servePools>
 ): Promise<RunningPools> {
   const running = await servePools(...parameters);
-  await running.cofferdam.waitForTold('all_ready', Object.keys(parameters[0]).length);
+  const { events } = running.cofferdam;
+  // Gateways tell of theirs, too.
+  const isReady = (pool: string): boolean =>
+    events.some((each) => each.event === 'all_ready' && (each['pool'] ?? 'app') === pool);
+  for (const pool of Object.keys(parameters[0])) {
+    await waitUntil(`${pool} is ready`, () => isReady(pool), START_TIMEOUT_MS);
+  }
   return running;
 }
 

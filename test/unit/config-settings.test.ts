@@ -9,6 +9,9 @@ import { suggest } from '../../src/config/suggest.ts';
 import { formatValue, parseFileValue, parseText } from '../../src/config/values.ts';
 import { configOf } from './config-helpers.ts';
 
+const NO_ADDRESS = (text: string): string =>
+  `must be addresses, networks such as 10.0.0.0/8, or unix, not ${JSON.stringify(text)}`;
+
 const ROWS: readonly SettingRow[] = SETTINGS;
 
 function rowOf(key: string): SettingRow {
@@ -138,6 +141,9 @@ describe('values', () => {
     ['port', true, 'must be a whole number, not true', 'Write a whole number.'],
     ['quiet', 1, 'must be true or false, not 1', 'Write true or false.'],
     ['args', [1], 'must be a list of texts, not 1', 'Write an array of texts.'],
+    ['trusted-proxies', ['unix', '::1/128', '10.0.0.0/33'], NO_ADDRESS('10.0.0.0/33'), ''],
+    ['trusted-proxies', '127.0.0.1 proxy.internal', NO_ADDRESS('proxy.internal'), ''],
+    ['trusted-proxies', ['10.0.0.0/8/8'], NO_ADDRESS('10.0.0.0/8/8'), ''],
     ['env', ['A=1'], 'must be a table of texts, not ["A=1"]', 'NAME = "value"'],
     ['env', { 'A-B': '1' }, 'has a name that no variable can have: "A-B"', ''],
     ['env', { A: { b: 1 } }, 'has no text for A, but {"b":1}', 'NAME = "value"'],

@@ -7,6 +7,7 @@ import { gaugesOf } from '../../src/dashboard/client/gauges.ts';
 import { styleOf } from '../../src/dashboard/client/lines.ts';
 import { REASONS } from '../../src/dashboard/client/reasons.ts';
 import { sentenceOf } from '../../src/dashboard/client/sentences.ts';
+import { pageSlot, slotName, slotTag } from '../../src/dashboard/client/slot-name.ts';
 import { createStore } from '../../src/dashboard/client/store.ts';
 import { createEventLog, EVENTS_MAX, MARKS_MAX } from '../../src/dashboard/events.ts';
 import { createHistory, SLOTS_MAX } from '../../src/dashboard/history.ts';
@@ -60,6 +61,7 @@ function statusWith(workers: readonly WorkerStatus[], pid = 1): PageStatus {
     treeBytes: 256 * MIB,
     supervisorBytes: 20 * MIB,
     workers,
+    pools: [],
     recycles: Object.fromEntries(RECYCLE_REASONS.map((reason) => [reason, 0])),
     crashes: 0,
     bootFailures: 0,
@@ -227,11 +229,29 @@ describe('words', () => {
       waitedMs: 1500,
       heapBytes: MIB,
     } as unknown as Told;
-    expect(sentenceOf(told)).toEqual({
+    expect(sentenceOf(told, (slot) => `Slot ${slot}`)).toEqual({
       tone: 'plain',
       title: 'Slot 2: cooled down',
       text: 'waited 1.5 s · heap 1.00 MiB',
     });
+  });
+
+  test('slots of several pools bear the name of theirs, and events without a slot as well', () => {
+    const one = statusWith([worker()]);
+    const pools = ['web', 'api'].map((name) => ({ name }));
+    const several = { ...one, pools } as unknown as PageStatus;
+    const slots = [pageSlot(3, 0), pageSlot(3, 1)];
+    expect(slots.map((slot) => slotName(slot, several))).toEqual(['web/3', 'api/3']);
+    expect(slots.map(slotTag)).toEqual(['3', '3']);
+    expect(slotName(3, one)).toBe('Slot 3');
+    expect(styleOf(slots[0]!)).not.toEqual(styleOf(slots[1]!));
+    const told = { event: 'all_ready', workers: 2, tookMs: 10 } as const;
+    const titleOf = (pool?: string): string =>
+      sentenceOf(told, (slot) => slotName(slot, several), pool).title;
+    expect([titleOf(), titleOf('api')]).toEqual(['All ready', 'api: all ready']);
+    const recycles = { event: 'worker_ready', slot: slots[1]!, generation: 2, pid: 1, bootMs: 1 };
+    const nameOf = (slot: number): string => slotName(slot, several);
+    expect(sentenceOf(recycles as Told, nameOf, 'api').title).toBe('api/3 ready');
   });
 
   test('gauges name what is nearest to its end', () => {

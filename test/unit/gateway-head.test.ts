@@ -85,7 +85,7 @@ describe('fields', () => {
 });
 
 describe('a visitor', () => {
-  const { trust } = createTrust(['10.0.0.0/8', 'fd00::/8', 'unix']);
+  const trust = createTrust(['10.0.0.0/8', 'fd00::/8', 'unix']);
   const from = (remoteAddress: string, chain?: string): string[] => {
     const headers = chain === undefined ? {} : { 'x-forwarded-for': chain };
     const { remoteAddress: client, via = [] } = readVisitor(
@@ -135,13 +135,5 @@ describe('a visitor', () => {
       'x-forwarded-host': 'x:1',
       'x-forwarded-proto': 'https',
     });
-  });
-
-  test('settings that are no addresses are named', () => {
-    expect(createTrust(['10.0.0.0/33', 'x', '::1', 'fd00::/8', '1.2.3.4/a']).bad).toEqual([
-      '10.0.0.0/33',
-      'x',
-      '1.2.3.4/a',
-    ]);
   });
 });

@@ -67,12 +67,12 @@ describe('the rotation', () => {
       if (member !== null && dice.whole(0, 2) > 0) {
         if (give(rotation, member, job).last) lasts.set(member.id, (lasts.get(member.id) ?? 0) + 1);
       } else {
-        const busy = members.find(({ jobs }) => jobs.size > 0);
+        const busy = members.find(({ jobs }) => jobs.length > 0);
         const [done] = busy?.jobs ?? [];
         if (done !== undefined) takeBack(busy!, done, { reached: dice.whole(0, 3) > 0 });
       }
       for (const { concurrency, requestLimit, jobs, given } of members) {
-        if (concurrency > 0) expect(jobs.size).toBeLessThanOrEqual(concurrency);
+        if (concurrency > 0) expect(jobs.length).toBeLessThanOrEqual(concurrency);
         if (requestLimit > 0) expect(given).toBeLessThanOrEqual(requestLimit);
       }
     }

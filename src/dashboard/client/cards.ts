@@ -13,6 +13,7 @@ import {
 import { memoryLines, type ChartModel } from './lines.ts';
 import { REASONS } from './reasons.ts';
 import { servingOnly } from './serving.ts';
+import { slotName } from './slot-name.ts';
 import type { Store } from './store.ts';
 
 export interface Cards {
@@ -42,7 +43,7 @@ export function createCards(section: HTMLElement, onChoice: () => void): Cards {
       }
       for (const worker of serving) {
         const { slot } = worker;
-        const card = cards.get(slot) ?? addCard(cards, slot, () => choose(slot));
+        const card = cards.get(slot) ?? addCard(cards, worker, store, () => choose(slot));
         // In the order of the slots, also when one comes later.
         section.append(...(card.element.isConnected ? [] : [card.element]));
         const others = workers.filter((each) => each.slot === slot && each !== worker);
@@ -111,7 +112,13 @@ function nextOf(next: WorkerStatus['next']): string {
   return `${REASONS[next.reason].text} in ${formatDuration(next.inMs)}`;
 }
 
-function addCard(cards: Map<number, Card>, slot: number, onChoose: () => void): Card {
+function addCard(
+  cards: Map<number, Card>,
+  { slot }: WorkerStatus,
+  { status }: Store,
+  onChoose: () => void,
+): Card {
+  const name = slotName(slot, status);
   const state = make('span', { class: 'state' });
   const memory = make('strong');
   const rate = make('span', { class: 'rate' });
@@ -119,12 +126,12 @@ function addCard(cards: Map<number, Card>, slot: number, onChoose: () => void): 
   const values = new Map(DETAILS.map(([name]) => [name, make('dd')]));
   const pairs = [...values].map(([name, value]) => make('div', {}, make('dt', {}, name), value));
   const details = make('dl', { id: `details-${slot}`, hidden: true }, ...pairs);
-  const title = make('span', { class: 'slot' }, `Slot ${slot}`);
+  const title = make('span', { class: 'slot' }, name);
   const attributes = { 'aria-expanded': 'false', 'aria-controls': details.id };
   const button = make('button', { type: 'button', ...attributes }, title, state);
   button.addEventListener('click', onChoose);
   const chart = createChart({
-    label: `Memory of slot ${slot}`,
+    label: `Memory of ${name.replace('Slot', 'slot')}`,
     empty: 'No worker here yet.',
     format: formatBytes,
     mini: true,

@@ -1,6 +1,7 @@
 /** How full the pool is: the shares by which a person sees what will run out first. */
 import type { WorkerStatus } from '../../control/status.ts';
 import { servingOnly } from './serving.ts';
+import { slotName } from './slot-name.ts';
 import type { PageStatus } from '../wire.ts';
 import { UNKNOWN, formatBytes, formatShare } from './format.ts';
 
@@ -35,6 +36,7 @@ export function gaugesOf(status: PageStatus): readonly Gauge[] {
   );
   const busiest = highest(serving, ({ eventLoopUtilization }) => eventLoopUtilization);
   const silent = serving.filter(({ responsive }) => !responsive).length;
+  const nameOf = (slot: number): string => slotName(slot, status).replace('Slot', 'slot');
   const { treeBytes, budget } = status;
   const level = ready - silent === 0 ? 'full' : ready - silent < serving.length ? 'high' : 'fine';
   return [
@@ -46,14 +48,9 @@ export function gaugesOf(status: PageStatus): readonly Gauge[] {
     ),
     gauge('Nearest memory limit', 'limit', nearest?.share ?? null, () => {
       const { slot, memoryBytes, limitBytes } = nearest!.worker;
-      return `slot ${slot}: ${formatBytes(memoryBytes)} of ${formatBytes(limitBytes)}`;
+      return `${nameOf(slot)}: ${formatBytes(memoryBytes)} of ${formatBytes(limitBytes)}`;
     }),
-    gauge(
-      'Busiest event loop',
-      'use',
-      busiest?.share ?? null,
-      () => `slot ${busiest!.worker.slot}`,
-    ),
+    gauge('Busiest event loop', 'use', busiest?.share ?? null, () => nameOf(busiest!.worker.slot)),
     {
       name: 'Serving',
       share: serving.length > 0 ? (ready - silent) / serving.length : 0,

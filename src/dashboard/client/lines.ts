@@ -1,5 +1,6 @@
 /** What a chart shows, as data: lines, limits and marks of one window of time. */
 import type { Mark } from '../wire.ts';
+import { slotIndex, slotName, slotTag } from './slot-name.ts';
 import type { Store } from './store.ts';
 
 export interface Line {
@@ -62,7 +63,7 @@ export function styleOf(slot: number): {
   readonly color: string;
   readonly dash: readonly number[];
 } {
-  const index = slot - 1;
+  const index = slotIndex(slot);
   return {
     color: `var(--slot-${(index % COLORS) + 1})`,
     dash: DASHES[index % DASHES.length] ?? [],
@@ -73,8 +74,8 @@ export function styleOf(slot: number): {
 export function memoryLines(store: Store, slots: readonly number[], bold: boolean): Line[] {
   return slots.map((slot) => ({
     key: `slot ${slot}`,
-    label: `Slot ${slot}`,
-    tag: String(slot),
+    label: slotName(slot, store.status),
+    tag: slotTag(slot),
     values: store.slots.get(slot)?.memoryBytes ?? [],
     ...styleOf(slot),
     width: bold ? 2.5 : 1.75,
@@ -101,7 +102,7 @@ export function stackedLines(store: Store, slots: readonly number[]): Line[] {
     below = below.map((bytes, at) => (bytes === null ? null : bytes + (own[at] ?? 0)));
     layers.push({
       key: `slot ${slot}`,
-      label: `Slot ${slot}`,
+      label: slotName(slot, store.status),
       values: below,
       told: own,
       color,

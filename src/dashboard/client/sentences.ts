@@ -5,6 +5,9 @@ import { REASONS } from './reasons.ts';
 
 export type Tone = 'good' | 'plain' | 'warn' | 'bad';
 
+/** What a slot is called: `Slot 2`, `api/2`. */
+export type NameOf = (slot: number) => string;
+
 export interface Sentence {
   readonly tone: Tone;
   /** Two or three words that can be scanned. */
@@ -12,14 +15,15 @@ export interface Sentence {
   readonly text: string;
 }
 
-export function sentenceOf(told: Told): Sentence {
+/** `pool`: whose event it is, where there are several. */
+export function sentenceOf(told: Told, nameOf: NameOf, pool?: string): Sentence {
   switch (told.event) {
     case 'recycled':
-      return recycled(told);
+      return recycled(told, nameOf);
     case 'recycle_started':
       return {
         tone: 'plain',
-        title: `Slot ${told.slot} recycles`,
+        title: `${nameOf(told.slot)} recycles`,
         text: list(
           `${REASONS[told.reason].text} (${told.reason})`,
           told.limit && `limit ${told.limit}`,
@@ -31,7 +35,7 @@ export function sentenceOf(told: Told): Sentence {
     case 'worker_ready':
       return {
         tone: 'good',
-        title: `Slot ${told.slot} ready`,
+        title: `${nameOf(told.slot)} ready`,
         text: list(
           `generation ${told.generation}`,
           `process ${told.pid}`,
@@ -41,7 +45,7 @@ export function sentenceOf(told: Told): Sentence {
     case 'worker_crashed':
       return {
         tone: 'bad',
-        title: `Slot ${told.slot} crashed`,
+        title: `${nameOf(told.slot)} crashed`,
         text: list(
           told.detail,
           `${some(told.inFlight, 'request')} lost`,
@@ -52,23 +56,23 @@ export function sentenceOf(told: Told): Sentence {
     case 'boot_failed':
       return {
         tone: 'bad',
-        title: `Slot ${told.slot} did not boot`,
+        title: `${nameOf(told.slot)} did not boot`,
         text: list(told.detail, `${told.failures} in a row`, again(told.retryInMs)),
       };
     case 'recycle_postponed':
       return {
         tone: 'warn',
-        title: `Slot ${told.slot} waits`,
+        title: `${nameOf(told.slot)} waits`,
         text: list(REASONS[told.reason].text, told.detail, again(told.retryInMs)),
       };
     case 'all_ready':
       return {
         tone: 'good',
-        title: 'All ready',
+        title: pool === undefined ? 'All ready' : `${pool}: all ready`,
         text: `${some(told.workers, 'worker')} in ${formatDuration(told.tookMs)}`,
       };
     default:
-      return { tone: TONES[told.event] ?? 'plain', ...inWords(told) };
+      return { tone: TONES[told.event] ?? 'plain', ...inWords(told, nameOf, pool) };
   }
 }
 
@@ -83,11 +87,11 @@ const TONES: Readonly<Record<string, Tone>> = {
   stopping: 'warn',
 };
 
-function recycled(told: Extract<Told, { event: 'recycled' }>): Sentence {
+function recycled(told: Extract<Told, { event: 'recycled' }>, nameOf: NameOf): Sentence {
   const lost = told.cutRequests + told.cutLongLived;
   return {
     tone: lost > 0 || told.killed ? 'warn' : 'good',
-    title: `Slot ${told.slot} recycled`,
+    title: `${nameOf(told.slot)} recycled`,
     text: list(
       `${REASONS[told.reason].text} (${told.reason})`,
       `${formatBytes(told.memoryBytes)} after ${some(told.requests, 'request')}`,
@@ -109,19 +113,29 @@ function again(ms: number): string {
 }
 
 /** Also for events that are younger than this page. */
-function inWords(told: Told): { readonly title: string; readonly text: string } {
+function inWords(
+  told: Told,
+  nameOf: NameOf,
+  pool: string | undefined,
+): { readonly title: string; readonly text: string } {
   const { event, ...fields } = told;
   const words = (name: string): string =>
     name
       .replaceAll(/_|(?=[A-Z])/g, ' ')
       .toLowerCase()
       .trim();
-  const slot = 'slot' in fields ? `Slot ${fields.slot}: ` : '';
+  const whose = pool === undefined ? '' : `${pool}: `;
+  const number = 'slot' in fields ? fields.slot : null;
+  const slot = number === null ? whose : `${nameOf(number)}: `;
   const shown = Object.entries<unknown>(fields)
     .filter(([name]) => name !== 'slot')
     .map(([name, value]) => `${words(name.replace(/(?:Ms|Bytes)$/, ''))} ${unit(name, value)}`);
   const title = slot + words(event);
-  return { title: title.charAt(0).toUpperCase() + title.slice(1), text: list(...shown) };
+  const isNamed = pool !== undefined;
+  return {
+    title: isNamed ? title : title.charAt(0).toUpperCase() + title.slice(1),
+    text: list(...shown),
+  };
 }
 
 function unit(name: string, value: unknown): string {

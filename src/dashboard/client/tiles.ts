@@ -111,12 +111,22 @@ function numbersOf({ status, pool }: Store): readonly (readonly [string, string]
     [formatRate(pool.requestsPerSecond.at(-1)), 'over the last 5 s'],
     [formatLatency(pool.p50Ms.at(-1)), 'half were faster'],
     [formatLatency(pool.p99Ms.at(-1)), '99 of 100 were faster'],
-    [formatCount(pool.inFlight.at(-1) ?? 0), `${formatCount(longLived)} long-lived`],
+    [
+      formatCount(pool.inFlight.at(-1) ?? 0),
+      `${formatCount(longLived)} long-lived${waiting(status)}`,
+    ],
     [formatBytes(treeBytes), `of ${formatBytes(budget.bytes)} (${budget.origin})`],
     [`${ready} / ${serving.length}`, leaving(status.workers.length - serving.length)],
     recyclesOf(status),
     [formatCount(crashes), `${formatCount(bootFailures)} boot failures`],
   ];
+}
+
+/** Only a gateway knows who waits. */
+function waiting({ pools }: Status): string {
+  const known = pools.flatMap((pool) => pool.waiting ?? []);
+  const sum = known.reduce((all, each) => all + each, 0);
+  return known.length === 0 ? '' : `, ${formatCount(sum)} waiting`;
 }
 
 function leaving(extra: number): string {

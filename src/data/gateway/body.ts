@@ -21,9 +21,16 @@ export interface GatewayBody extends VisitBody {
 
 export type Limits = Pick<GatewaySettings, 'bodyLimitBytes' | 'spoolAboveBytes'>;
 
-/** A body slower than this, after its first {@link GRACE_MS}, is an attack (slowloris). */
-export const PACE_BYTES_PER_S = 500;
-export const GRACE_MS = 20_000;
+/** A body slower than this, after its first `graceMs`, is an attack (slowloris). */
+export interface Pace {
+  readonly bytesPerS: number;
+  readonly graceMs: number;
+  /** How often it is looked after. */
+  readonly checkMs: number;
+}
+
+/** Slower than any modem; and a client that pauses has as long as nginx gives it by default. */
+export const PACE: Pace = { bytesPerS: 500, graceMs: 20_000, checkMs: 1000 };
 
 export const NO_BODY: GatewayBody = {
   length: 0,
@@ -40,6 +47,7 @@ export function streamBody(
   response: AnyResponse,
   limits: Limits,
   continues: boolean,
+  pace = PACE,
 ): GatewayBody {
   const length = announcedLength(request);
   if (length === 0) return NO_BODY;
@@ -49,7 +57,7 @@ export function streamBody(
     if (opened) throw new Error('a body that streams can be opened only once');
     opened = true;
     if (continues) response.writeContinue();
-    meter = openMeter(request, limits.bodyLimitBytes);
+    meter = openMeter(request, limits.bodyLimitBytes, pace);
     return meter.stream;
   };
   return {
@@ -71,10 +79,11 @@ export async function holdBody(
   response: AnyResponse,
   limits: Limits & { unkept(error: Error): void },
   continues: boolean,
+  pace = PACE,
 ): Promise<GatewayBody> {
   if (announcedLength(request) === 0) return NO_BODY;
   if (continues) response.writeContinue();
-  const meter = openMeter(request, limits.bodyLimitBytes);
+  const meter = openMeter(request, limits.bodyLimitBytes, pace);
   const spool = createSpool(limits.spoolAboveBytes);
   try {
     for await (const chunk of meter.stream) {
@@ -116,13 +125,11 @@ interface Meter {
   stop(): void;
 }
 
-const PACE_CHECK_MS = 1000;
-
 /**
  * Counts what comes: too much, or too slowly, ends it. Only the time in which we wait for the
  * client counts; a worker that does not read is none of the client's fault.
  */
-function openMeter(request: AnyRequest, limitBytes: number): Meter {
+function openMeter(request: AnyRequest, limitBytes: number, pace: Pace): Meter {
   let bytes = 0;
   let waitedMs = 0;
   const fail = (fault: BodyFault): void => {
@@ -139,13 +146,13 @@ function openMeter(request: AnyRequest, limitBytes: number): Meter {
     },
   });
   const broke = (): void => void stream.destroy(new Error('the client broke off'));
-  const pace = setInterval(() => {
+  const watch = setInterval(() => {
     if (stream.writableNeedDrain) return;
-    waitedMs += PACE_CHECK_MS;
-    if (waitedMs > GRACE_MS + (bytes / PACE_BYTES_PER_S) * 1000) fail(408);
-  }, PACE_CHECK_MS);
+    waitedMs += pace.checkMs;
+    if (waitedMs > pace.graceMs + (bytes / pace.bytesPerS) * 1000) fail(408);
+  }, pace.checkMs);
   const stop = (): void => {
-    clearInterval(pace);
+    clearInterval(watch);
     request.off('aborted', broke);
   };
   const meter: Meter = { stream, fault: null, stop };

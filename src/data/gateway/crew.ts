@@ -53,7 +53,7 @@ export function drainWorker(crew: Crew, id: UpstreamId): void {
 
 /** Called whenever a worker holds one request less. */
 export function noteFreed(crew: Crew, member: Member<Job>): void {
-  if (member.jobs.size > 0) return;
+  if (member.jobs.length > 0) return;
   if (member.phase !== 'draining' && member.phase !== 'spent') return;
   member.upstream.release();
   if (member.phase !== 'draining' || drained.has(member)) return;
@@ -68,7 +68,7 @@ export function noteFreed(crew: Crew, member: Member<Job>): void {
 
 export function cutWorker(crew: Crew, id: UpstreamId, scope: 'requests' | 'all'): void {
   const member = crew.rotation.members.get(id);
-  for (const job of member?.jobs ?? []) {
+  for (const job of member?.jobs.slice() ?? []) {
     if (job.isLongLived && scope !== 'all') continue;
     if (job.isLongLived) member!.cutLongLived += 1;
     else member!.cutRequests += 1;

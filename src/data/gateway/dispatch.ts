@@ -3,6 +3,7 @@
  * another worker, and when it has taken too long.
  */
 import { performance } from 'node:perf_hooks';
+import { takeOut } from './bag.ts';
 import { hasWholeBody, isIdempotent, type Job } from './job.ts';
 import type { FromGateway, GatewaySettings, UpstreamId } from './messages.ts';
 import type { Report } from './report.ts';
@@ -115,7 +116,7 @@ async function run(dispatch: Dispatch, job: Job, member: Member<Job>): Promise<v
   job.member = member;
   job.tries += 1;
   let last = false;
-  if (job.isAsk) member.jobs.add(job);
+  if (job.isAsk) member.jobs.push(job);
   else {
     ({ last } = give(dispatch.rotation, member, job));
     if (last) dispatch.tell({ type: 'spent', worker: member.id });
@@ -132,7 +133,7 @@ async function run(dispatch: Dispatch, job: Job, member: Member<Job>): Promise<v
 
 function settle(dispatch: Dispatch, job: Job, member: Member<Job>, result: ForwardResult): void {
   const unsent = result.type === 'failed' && result.stage === 'unsent';
-  if (job.isAsk) member.jobs.delete(job);
+  if (job.isAsk) takeOut(member.jobs, job);
   else takeBack(member, job, { reached: !unsent });
   if (job.isLongLived) member.longLived -= 1;
   job.member = null;
@@ -168,9 +169,10 @@ function tryAgain(dispatch: Dispatch, job: Job): void {
 
 function fail(dispatch: Dispatch, job: Job, member: Member<Job>, result: Failure): void {
   const reason = job.signal.aborted ? (job.signal.reason as AbortReason) : null;
-  // A client may also leave when its answer is complete, but not yet on the wire.
-  const isGone = reason === 'client_gone' || (reason === null && result.stage === 'aborted');
-  if (isGone) return finish(job);
+  // Without a reason: its connection broke after we had written the last of the answer.
+  if (reason === 'client_gone' || (reason === null && result.stage === 'aborted')) {
+    return finish(job);
+  }
   const fault = job.body.fault();
   if (fault === null) {
     dispatch.report.failed(job, member.slot, reason ?? result.detail, result.stage);

@@ -10,6 +10,7 @@ import {
   type OutgoingHttpHeader,
   type ServerResponse,
 } from 'node:http';
+import { takeOut, type Bag } from './bag.ts';
 import { asRecord, isForbiddenTrailer, passFields, type RawFields } from './fields.ts';
 import { write, type AnyResponse } from './refuse.ts';
 import { openTunnel } from './tunnel.ts';
@@ -34,7 +35,7 @@ export function createHttpUpstream(address: UpstreamAddress): Upstream {
     // The connection used last is the least likely to be closed by the worker right now.
     scheduling: 'lifo',
   });
-  const lasting = new Set<ClientRequest>();
+  const lasting: Bag<ClientRequest> = [];
   const where =
     address.kind === 'unix'
       ? { socketPath: address.path }
@@ -56,16 +57,16 @@ export function createHttpUpstream(address: UpstreamAddress): Upstream {
           agent: last || visit.tunnel !== undefined ? false : agent,
           maxHeaderSize: ANSWER_HEAD_BYTES_MAX,
         });
-        lasting.add(request);
+        lasting.push(request);
         carry(visit, request, (result) => {
-          lasting.delete(request);
+          takeOut(lasting, request);
           resolve(result);
         });
       }),
     release,
     destroy() {
       release();
-      for (const request of lasting) request.destroy(new Error('the worker is gone'));
+      for (const request of lasting.slice()) request.destroy(new Error('the worker is gone'));
     },
   };
 }

@@ -60,7 +60,7 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
   const book = createQueueBook();
   const rotation = createRotation<Job>();
   let { settings } = brief;
-  let trust = createTrust(settings.trustedProxies).trust;
+  let trust = createTrust(settings.trustedProxies);
 
   const crew: Crew = {
     rotation,
@@ -100,9 +100,7 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
   }
   const configure = (next: GatewaySettings): void => {
     settings = next;
-    const { trust: nextTrust, bad } = createTrust(next.trustedProxies);
-    trust = nextTrust;
-    if (bad.length > 0) report.say('warn', 'bad_trusted_proxy', { entries: bad.join(' ') });
+    trust = createTrust(next.trustedProxies);
     pump(dispatch);
   };
   return {

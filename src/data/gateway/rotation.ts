@@ -3,6 +3,7 @@
  * request. Pure bookkeeping: nothing here connects, waits or reads a clock.
  */
 import type { WorkerReport } from '../../protocol.ts';
+import { takeOut, type Bag } from './bag.ts';
 import type { Lane } from './queue.ts';
 import type { UpstreamId } from './messages.ts';
 import type { Upstream } from './types.ts';
@@ -30,7 +31,7 @@ export interface Member<J> {
   /** Requests of the public that it was given; those that never reached it are taken back. */
   given: number;
   answered: number;
-  readonly jobs: Set<J>;
+  readonly jobs: Bag<J>;
   longLived: number;
   cutRequests: number;
   cutLongLived: number;
@@ -58,7 +59,7 @@ export function createMember<J>(
     joined: false,
     given: 0,
     answered: 0,
-    jobs: new Set(),
+    jobs: [],
     longLived: 0,
     cutRequests: 0,
     cutLongLived: 0,
@@ -80,7 +81,7 @@ export function choose<J>(rotation: Rotation<J>, lane: Lane): Member<J> | null {
 
 /** Whether it can take one more at this moment, whoever asks. */
 export function hasPlace<J>(member: Member<J>): boolean {
-  return member.concurrency === 0 || member.jobs.size < member.concurrency;
+  return member.concurrency === 0 || member.jobs.length < member.concurrency;
 }
 
 /** Whether anybody serves the public at all: no worker is another trouble than no free worker. */
@@ -93,7 +94,7 @@ export function hasServing<J>(rotation: Rotation<J>): boolean {
 
 /** Gives it a request of the public; `last`: it never gets another. */
 export function give<J>(rotation: Rotation<J>, member: Member<J>, job: J): { last: boolean } {
-  member.jobs.add(job);
+  member.jobs.push(job);
   member.given += 1;
   rotation.turn += 1;
   member.turn = rotation.turn;
@@ -104,7 +105,7 @@ export function give<J>(rotation: Rotation<J>, member: Member<J>, job: J): { las
 
 /** The request is over; `reached` false: the worker never saw it, so it counts for nothing. */
 export function takeBack<J>(member: Member<J>, job: J, end: { readonly reached: boolean }): void {
-  member.jobs.delete(job);
+  takeOut(member.jobs, job);
   if (end.reached) member.answered += 1;
   else member.given -= 1;
 }
@@ -113,9 +114,9 @@ export function reportOf<J>(member: Member<J>): WorkerReport {
   const { answered, jobs, longLived } = member;
   return {
     requests: answered,
-    inFlight: jobs.size,
+    inFlight: jobs.length,
     longLived,
-    connections: jobs.size,
+    connections: jobs.length,
     heapUsedBytes: 0,
     eventLoopUtilization: 0,
   };
@@ -125,6 +126,6 @@ export function reportOf<J>(member: Member<J>): WorkerReport {
 
 function isBetter<J>(one: Member<J>, other: Member<J>): boolean {
   if (one.reserved !== other.reserved) return one.reserved;
-  if (one.jobs.size !== other.jobs.size) return one.jobs.size < other.jobs.size;
+  if (one.jobs.length !== other.jobs.length) return one.jobs.length < other.jobs.length;
   return one.turn < other.turn;
 }

@@ -44,9 +44,9 @@ export type Located =
 /** What is asked of the disk; paths are binary strings. */
 export interface Disk {
   /** Null for what is not there, or not ours to read. */
-  realPath(path: string): string | null;
+  readonly realPath: (path: string) => string | null;
   /** Of what a link leads to; null for what is neither, or not there. */
-  kindOf(path: string): 'file' | 'folder' | null;
+  readonly kindOf: (path: string) => 'file' | 'folder' | null;
 }
 
 export const DISK: Disk = { realPath, kindOf };

@@ -7,7 +7,7 @@ import type { AbortReason, VisitSignal } from './types.ts';
 export interface Abort {
   readonly signal: VisitSignal;
   /** The first reason counts. */
-  abort(reason: AbortReason): void;
+  readonly abort: (reason: AbortReason) => void;
 }
 
 export function createAbort(): Abort {

@@ -21,14 +21,11 @@ export interface Peer {
   readonly encrypted: boolean;
 }
 
-/** Addresses and CIDR ranges; entries that are neither are returned in `bad`. */
-export function createTrust(entries: readonly string[]): { trust: Trust; bad: string[] } {
+/** `unix`, addresses and CIDR ranges; the settings table lets nothing else pass. */
+export function createTrust(entries: readonly string[]): Trust {
   const ranges = new BlockList();
-  const bad = entries.filter((entry) => entry !== 'unix' && !addRange(ranges, entry));
-  return {
-    trust: { unix: entries.includes('unix'), ranges: ranges.rules.length > 0 ? ranges : null },
-    bad,
-  };
+  for (const entry of entries) if (entry !== 'unix') addRange(ranges, entry);
+  return { unix: entries.includes('unix'), ranges: ranges.rules.length > 0 ? ranges : null };
 }
 
 /** Whether what clients say about themselves is never believed, whoever they are. */
@@ -118,16 +115,11 @@ function isTrusted(address: string, trust: Trust): boolean {
   return family !== 0 && ranges!.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }
 
-function addRange(ranges: BlockList, entry: string): boolean {
+function addRange(ranges: BlockList, entry: string): void {
   const [address = '', prefix] = entry.split('/');
-  const family = isIP(address);
-  if (family === 0) return false;
-  const type = family === 6 ? 'ipv6' : 'ipv4';
-  if (prefix === undefined) return (ranges.addAddress(address, type), true);
-  const bits = /^\d{1,3}$/.test(prefix) ? Number(prefix) : Infinity;
-  if (bits > (family === 6 ? 128 : 32)) return false;
-  ranges.addSubnet(address, bits, type);
-  return true;
+  const type = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+  if (prefix === undefined) ranges.addAddress(address, type);
+  else ranges.addSubnet(address, Number(prefix), type);
 }
 
 /** An IPv4 client of a dual-stack socket is an IPv4 client. */

@@ -31,7 +31,7 @@ export type HeadProgress =
 export const HEAD_MAX_BYTES = 64 * 1024;
 
 export function createHeadReader(): { push(piece: Buffer): HeadProgress } {
-  let held: Buffer = Buffer.alloc(0);
+  let held = NOTHING;
   return {
     push(piece) {
       const before = held.length;
@@ -49,6 +49,7 @@ export function createHeadReader(): { push(piece: Buffer): HeadProgress } {
 
 // --- internal ---
 
+const NOTHING: Buffer = Buffer.alloc(0);
 const LF = 0x0a;
 const CR = 0x0d;
 

@@ -23,8 +23,11 @@ export interface Answer {
   flush(): boolean;
   /** Nothing follows; `flush` is part of it. */
   finish(): Verdict;
-  /** Whether any byte, head or body, came from the script. */
-  readonly hasBegun: boolean;
+  /**
+   * Whether any byte, head or body, came from the script. Not a getter: an object of its own shape
+   * for each request is what V8 makes of one, and the shapes keep their requests alive.
+   */
+  hasBegun(): boolean;
 }
 
 /**
@@ -125,9 +128,7 @@ export function openAnswer(visit: Visit, onRoom: () => void): Answer {
     push,
     flush,
     finish,
-    get hasBegun() {
-      return hasBegun;
-    },
+    hasBegun: () => hasBegun,
   };
 }
 

@@ -67,7 +67,7 @@ function run(
 
   function onEnd(part: RecordPart & { readonly type: 'end' }): void {
     if (isGone) return end({ type: 'aborted', detail: 'the client is gone' }, true);
-    if (!part.isTaken && !answer.hasBegun) {
+    if (!part.isTaken && !answer.hasBegun()) {
       return end({ type: 'unsent', detail: 'the worker refused the request' }, true);
     }
     end(answer.finish(), true);
@@ -134,6 +134,6 @@ function abandon(
 }
 
 function brokenOff({ response }: Visit, answer: Answer, detail: string): Outcome {
-  const what = answer.hasBegun ? `${detail}, in the middle of its answer` : detail;
+  const what = answer.hasBegun() ? `${detail}, in the middle of its answer` : detail;
   return { type: response.headersSent ? 'cut' : 'unanswered', detail: what };
 }
