@@ -140,7 +140,13 @@ describe('a body that comes too slowly', () => {
 
   test('ends with 408 where bodies are held back', async () => {
     const port = await startFront(async ({ request: from, response }) => {
-      const body = await holdBody(from, response, limits, false, pace);
+      const body = await holdBody(
+        from,
+        response,
+        { ...limits, unkept: () => undefined },
+        false,
+        pace,
+      );
       return body.fault() ?? 200;
     });
     const whole = open(port);
