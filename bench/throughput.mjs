@@ -8,15 +8,15 @@
  * Rounds are interleaved, and each begins with another contender, so that a machine that gets slower
  * or faster with time is nobody's advantage.
  */
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { cpuSecondsOf, treeOf } from '../scripts/process-tree.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
 import { COFFERDAM, CONTENDERS, choose, prepareApp, start } from './contenders.mjs';
 import { circumstances, median, spread, table, writeSection } from './report.mjs';
+import { wrk } from './wrk.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -74,10 +74,15 @@ async function measure(contender, folder, home) {
   const running = await start(contender, folder, home);
   try {
     const modes = {};
-    for (const [mode, header] of Object.entries(MODES)) {
-      await wrk(running.url, WARM_UP_SECONDS, header);
+    for (const [mode, args] of Object.entries(MODES)) {
+      await wrk(running.url, { connections: CONNECTIONS, args, seconds: WARM_UP_SECONDS });
       const before = cpuSecondsOf(running.pid);
-      const result = await wrk(running.url, RUN_SECONDS, header);
+      const result = await wrk(running.url, {
+        connections: CONNECTIONS,
+        args,
+        seconds: RUN_SECONDS,
+      });
+      if (result.failed > 0) process.stderr.write(`  ${result.failed} failed requests\n`);
       const seconds = cpuSecondsOf(running.pid) - before;
       modes[mode] = { ...result, cpuMicroseconds: (seconds * 1e6) / result.requests };
     }
@@ -91,27 +96,6 @@ async function memoryOf(pid, contender) {
   const all = await Promise.all(treeOf(pid).map((each) => readSmapsRollup(each)));
   const pssBytes = all.reduce((sum, memory) => sum + (memory?.pssBytes ?? 0), 0);
   return { pssBytes, supervisorBytes: contender.supervises ? all[0].privateBytes : null };
-}
-
-async function wrk(url, seconds, header) {
-  const shape = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency'];
-  const { stdout } = await promisify(execFile)('wrk', [...shape, ...header, url]);
-  const find = (pattern) => pattern.exec(stdout)?.slice(1) ?? [];
-  const errors = find(/Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/);
-  const [non2xx = 0] = find(/Non-2xx or 3xx responses: (\d+)/);
-  const failed = errors.reduce((sum, count) => sum + Number(count), Number(non2xx));
-  if (failed > 0) process.stderr.write(`  ${failed} failed requests\n`);
-  return {
-    requests: Number(find(/(\d+) requests in/)[0]),
-    perSecond: Number(find(/Requests\/sec:\s+([\d.]+)/)[0]),
-    p50Ms: milliseconds(find(/50%\s+([\d.]+)(us|ms|s)/)),
-    p99Ms: milliseconds(find(/99%\s+([\d.]+)(us|ms|s)/)),
-    failed,
-  };
-}
-
-function milliseconds([value, unit]) {
-  return Number(value) * { us: 0.001, ms: 1, s: 1000 }[unit];
 }
 
 function inShort(sample) {

@@ -21,7 +21,19 @@ const TOOLS = {
   go: 'golang-go',
   python3: 'python3',
   uvicorn: 'uvicorn',
+  lighttpd: 'lighttpd',
+  php: 'php-cli',
 };
+
+/** PHP applications that the tests serve, by a file that each of them has. */
+const APPS = {
+  '/usr/share/mediawiki/index.php': 'mediawiki',
+  '/usr/share/dokuwiki/doku.php': 'dokuwiki',
+  '/usr/share/php/Symfony/Bundle/FrameworkBundle/autoload.php': 'php-symfony-framework-bundle',
+};
+
+/** What they need of PHP itself; `apt-get` passes over what is there. */
+const PHP_EXTENSIONS = ['sqlite3', 'intl', 'mbstring', 'xml'].map((name) => `php-${name}`);
 
 /** Installs the npm packages of a folder of ours unless they are there and newer than the lock. */
 export async function installPackages(folder) {
@@ -44,10 +56,13 @@ export async function build() {
 
 /** Installs missing test tools where that can be done without asking; returns those still missing. */
 export async function installTools() {
-  const missing = () => Object.keys(TOOLS).filter((tool) => !isInstalled(tool));
+  const missing = () => [
+    ...Object.keys(TOOLS).filter((tool) => !isInstalled(tool)),
+    ...Object.keys(APPS).filter((file) => !existsSync(file)),
+  ];
   if (missing().length === 0) return [];
   if (process.getuid?.() === 0 && isInstalled('apt-get')) {
-    const packages = missing().map((tool) => TOOLS[tool]);
+    const packages = missing().flatMap((name) => TOOLS[name] ?? [APPS[name], ...PHP_EXTENSIONS]);
     // RUNLEVEL=1 keeps Debian from starting nginx as a service, which would take port 80.
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
     await run('apt-get', ['update', '-qq'], ROOT, env);

@@ -76,7 +76,7 @@ export const ERRORS = {
   },
   COF_APP_DOES_NOT_BOOT: {
     meaning: 'The first worker did not become ready.',
-    hint: 'Start the app by itself (`node <app>`) and mend what it prints.',
+    hint: 'Start the app by itself, without Cofferdam, and mend what it prints.',
     exitCode: EXIT.appDoesNotBoot,
   },
   COF_PORT_IN_USE: {

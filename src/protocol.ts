@@ -67,6 +67,9 @@ export interface WorkerReport {
 /** How an answer ended: its status class, or its client was gone before. */
 export const ANSWER_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
 
+/** Why a request got no worker from the queue of a gateway. */
+export const REJECTIONS = ['queue_full', 'queue_timeout', 'no_worker', 'bad_request'] as const;
+
 /** Upper ends of the duration buckets, milliseconds: those that OpenTelemetry advises for HTTP. */
 export const DURATION_BOUNDS_MS = [
   5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000,
@@ -111,6 +114,8 @@ export type WorkerMessage =
       readonly key: ListenKey;
       readonly address: ListenAddress;
       readonly inherited: boolean;
+      /** The key of the activated socket that it took, the first worker to ask for an address. */
+      readonly activated?: ListenKey;
       readonly scheme: 'http' | 'https' | 'http2' | 'tcp';
       /** Whether it wants TLS; HTTP/2 may be spoken without. */
       readonly secure: boolean;
@@ -176,6 +181,8 @@ export type SupervisorMessage =
       /** The whole pool stops: an idle connection has nothing to wait for. */
       readonly final: boolean;
     }
+  /** The gateway drains this worker: only the app is told, for whatever it keeps open for long. */
+  | { readonly type: 'leaving'; readonly deadlineMs: number; readonly longDeadlineMs: number }
   /** Collect garbage now; answer with `healed`, or not at all if that cannot be done. */
   | { readonly type: 'heal' }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */

@@ -76,6 +76,8 @@ export interface SettingRow {
   readonly choices?: readonly string[];
   /** For strings: what they must look like, and how to say that. */
   readonly pattern?: { readonly form: RegExp; readonly words: string };
+  /** For maps: names may have dots in them, as those of php.ini do. */
+  readonly dotted?: true;
   /** 0 switches it off; `off` is the same. */
   readonly off?: true;
   /** The word `auto` is a value: decided by the machine at start. */

@@ -74,6 +74,7 @@ export const PHP_SETTINGS = [
   {
     key: 'php-ini',
     kind: 'map',
+    dotted: true,
     default: {},
     group: 'PHP and files',
     sentence: 'Settings of php.ini for the workers, on top of its files.',
@@ -97,7 +98,7 @@ export const GATEWAY_SETTINGS = [
     key: 'dispatch',
     kind: 'enum',
     default: 'auto',
-    defaultText: 'auto: direct for Node, the gateway for all else',
+    defaultText: 'auto: direct for Node without --tls-cert, else the gateway',
     choices: ['auto', 'direct', 'gateway'],
     group: 'Gateway',
     sentence: 'Who takes connections: the workers themselves, or one queue in front of them.',

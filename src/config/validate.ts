@@ -11,6 +11,7 @@ import { formatBytes, formatBytesExactly, formatDuration, formatShare } from './
  */
 export function validateSettings(settings: Settings): void {
   validateOps(settings);
+  validateTls(settings);
   const { memoryBudgetBytes, workers, surge } = settings;
   if (memoryBudgetBytes === 'auto' || workers === 'auto') return;
   checkBudget(memoryBudgetBytes, { workers: workers.min, surge });
@@ -116,6 +117,14 @@ function validateOps(settings: Settings): void {
     const message = `--ready-min ${readyMin} can never be met by ${workers.max} workers`;
     throw new CofferdamError('COF_CONFLICT', message);
   }
+}
+
+/** One alone would be plain HTTP where somebody wants none. */
+function validateTls({ tlsCert, tlsKey }: Settings): void {
+  if ((tlsCert === null) === (tlsKey === null)) return;
+  const [given, missing] = tlsKey === null ? ['cert', 'key'] : ['key', 'cert'];
+  const message = `--tls-${given} without --tls-${missing}`;
+  throw new CofferdamError('COF_CONFLICT', message, { hint: 'TLS needs both.' });
 }
 
 const PORT_MAX = 65_535;

@@ -27,7 +27,7 @@ export function parseText(row: SettingRow, text: string): Parsed {
 export function parseFileValue(row: SettingRow, value: unknown): Parsed {
   if (typeof value === 'string') return parseText(row, value);
   if (row.kind === 'list' || row.kind === 'texts') return parseList(value);
-  if (row.kind === 'map') return parseMap(value);
+  if (row.kind === 'map') return parseMap(row, value);
   if (typeof value === 'boolean' && row.kind === 'boolean') return { ok: true, value };
   if (typeof value === 'number' || typeof value === 'bigint') return parseNumber(row, value);
   return bad(`must be ${describeValue(row)}, not ${show(value)}`, KINDS[row.kind].example);
@@ -197,14 +197,16 @@ function parseList(value: unknown): Parsed {
     : bad(`must be ${KINDS.list.words}, not ${show(wrong ?? value)}`, KINDS.list.example);
 }
 
-function parseMap(value: unknown): Parsed {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+function parseMap(row: SettingRow, value: unknown): Parsed {
+  if (!isTable(value)) {
     return bad(`must be ${KINDS.map.words}, not ${show(value)}`, KINDS.map.example);
   }
+  const isDotted = row.dotted === true;
   const map: Record<string, string> = {};
-  for (const [name, entry] of Object.entries(value)) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-      return bad(`has a name that no variable can have: ${show(name)}`);
+  for (const [name, entry] of isDotted ? flatten(value) : Object.entries(value)) {
+    if (!(isDotted ? /^[A-Za-z_][\w.-]*$/ : /^[A-Za-z_]\w*$/).test(name)) {
+      const owner = isDotted ? 'setting of PHP' : 'variable';
+      return bad(`has a name that no ${owner} can have: ${show(name)}`);
     }
     if (!['string', 'number', 'boolean'].includes(typeof entry) || String(entry).includes('\0')) {
       return bad(`has no text for ${name}, but ${show(entry)}`, KINDS.map.example);
@@ -212,6 +214,21 @@ function parseMap(value: unknown): Parsed {
     map[name] = String(entry);
   }
   return { ok: true, value: map };
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+function isTable(value: unknown): value is Table {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** To TOML `opcache.enable = 1` is a table in a table; to whoever writes it, a name with a dot. */
+function flatten(table: Table): [name: string, entry: unknown][] {
+  return Object.entries(table).flatMap(([name, entry]) =>
+    isTable(entry)
+      ? flatten(entry).map(([rest, leaf]): [string, unknown] => [`${name}.${rest}`, leaf])
+      : [[name, entry]],
+  );
 }
 
 /** `512M` → `512MiB`, `30sec` → `30s`: how others write it. */

@@ -101,6 +101,7 @@ export type ControlRefusal = {
 };
 
 export interface Recycled {
+  readonly pool: string;
   readonly slot: number;
   readonly replacedInMs: number;
 }

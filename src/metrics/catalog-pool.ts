@@ -1,6 +1,6 @@
 /** The catalog's rows that exist once for each pool. */
 import { RECYCLE_REASONS, type WorkerStateName } from '../control/types.ts';
-import { ANSWER_CLASSES } from '../protocol.ts';
+import { ANSWER_CLASSES, REJECTIONS } from '../protocol.ts';
 import { DROP_REASONS } from './ledger.ts';
 import { emitDurations, poolMetric, type Metric } from './metric.ts';
 
@@ -188,8 +188,22 @@ export const POOL_METRICS: readonly Metric[] = [
   poolMetric({
     name: 'cofferdam_queue_rejections_total',
     type: 'counter',
-    help: "Requests that found Cofferdam's own queue full.",
-    read: ({ queue }, emit) => emit([], queue.rejected),
+    labels: ['reason'],
+    help: "Requests that got no worker from Cofferdam's own queue and were told so, by reason.",
+    read: ({ queue }, emit) =>
+      REJECTIONS.forEach((reason, index) => emit([reason], queue.rejected[index] ?? 0)),
+  }),
+  poolMetric({
+    name: 'cofferdam_queue_abandoned_total',
+    type: 'counter',
+    help: "Requests that left Cofferdam's own queue because their client had gone.",
+    read: ({ queue }, emit) => emit([], queue.abandoned),
+  }),
+  poolMetric({
+    name: 'cofferdam_requests_retried_total',
+    type: 'counter',
+    help: 'Requests that the gateway gave to a second worker because the first failed.',
+    read: ({ queue }, emit) => emit([], queue.retried),
   }),
   poolMetric({
     name: 'cofferdam_gc_seconds_total',

@@ -57,7 +57,12 @@ export interface QueueSnapshot {
   /** One per bound of DURATION_BOUNDS_MS, and one for the rest. */
   readonly waits: readonly number[];
   readonly waitSumMs: number;
-  readonly rejected: number;
+  /** In the order of `REJECTIONS`. */
+  readonly rejected: readonly number[];
+  /** Left the queue because their client had gone. */
+  readonly abandoned: number;
+  /** Given to a second worker because the first failed before it answered. */
+  readonly retried: number;
 }
 
 /** One slot, with the worker that serves in it (or, while none does, the newest). */

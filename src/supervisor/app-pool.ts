@@ -7,14 +7,14 @@ import type { PoolConfig } from '../config/load.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Outcome, Policy, Told } from '../control/types.ts';
 import type { QueueReport } from '../data/gateway/messages.ts';
-import { announce, labelled } from './announce.ts';
 import type { AppAnswer } from './asks.ts';
 import { worstOf } from './exit-code.ts';
 import type { Launch } from './fleet.ts';
 import { createGenerations, type Generations } from './generations.ts';
 import { createGatewayLink, type GatewayLink } from './gateway-link.ts';
 import { startHealth, type Health } from './health-pool.ts';
-import { gatewayLaunchOf, gatewayPolicy, gatewaySettingsOf } from './launch-gateway.ts';
+import { createGatewayPool } from './gateway-pool.ts';
+import { gatewayLaunchOf, gatewaySettingsOf } from './launch-gateway.ts';
 import { launchOf, policyWithin, type Means } from './launch.ts';
 import { concurrencyOf, upstreamLaunchOf, type PortBook } from './launch-upstream.ts';
 import { createListeners, urlOf, type Listeners } from './listeners.ts';
@@ -25,10 +25,15 @@ export interface AppPoolOptions {
   readonly config: PoolConfig;
   readonly means: Means;
   readonly log: Log;
-  readonly shared: Pick<PoolRunnerOptions, 'onPid' | 'oomKilled' | 'sampleNow'>;
+  readonly shared: Pick<PoolRunnerOptions, 'oomKilled' | 'sampleNow'> & {
+    /** `blind`: a process that knows nothing of us, behind a gateway that does. */
+    readonly onPid: (pid: number, alive: boolean, blind: boolean) => void;
+  };
   /** Private folder for the sockets of workers, and free ports. */
   readonly folder: string;
   readonly ports: PortBook;
+  /** Descriptors of listening sockets that a service manager opened for this pool. */
+  readonly activated: readonly number[];
   told(told: Told): void;
   /** No process of the pool is left, and none will come. */
   finished(outcome: Outcome): void;
@@ -59,8 +64,7 @@ export interface AppPool {
 }
 
 export function createAppPool(options: AppPoolOptions): AppPool {
-  const pool = new Pool(options);
-  return pool;
+  return new Pool(options);
 }
 
 // --- internal ---
@@ -68,7 +72,7 @@ export function createAppPool(options: AppPoolOptions): AppPool {
 class Pool implements AppPool {
   readonly name: string;
   readonly workers: PoolRunner;
-  readonly listeners = createListeners();
+  readonly listeners: Listeners;
   readonly #options: AppPoolOptions;
   readonly #kind: Kind;
   readonly #link: GatewayLink | null;
@@ -81,6 +85,7 @@ class Pool implements AppPool {
 
   constructor(options: AppPoolOptions) {
     this.#options = options;
+    this.listeners = createListeners(options.activated);
     this.name = options.config.name;
     const { settings } = options.config;
     this.#kind = this.#kindOf(options.config);
@@ -88,8 +93,11 @@ class Pool implements AppPool {
     const { config, means } = options;
     this.#generations = createGenerations({ config, means, launch: this.#launch(config, means) });
     const policy = this.#policy(options.config, options.means);
+    const onPid = options.shared.onPid;
+    const isBlind = this.#link !== null && this.#kind.kind !== 'node';
     const common = {
       ...options.shared,
+      onPid: (pid: number, alive: boolean) => onPid(pid, alive, isBlind),
       onListenFailure: (message: string) => void (this.#listenFailure = message),
       onOverdue: (request: object) => options.log.write('warn', 'request_timeout', { ...request }),
     };
@@ -103,6 +111,7 @@ class Pool implements AppPool {
       ...common,
       ...(this.#link === null ? listening : hidden),
       name: this.name,
+      forks: this.#kind.kind === 'command',
       // The gateway has waited already when these are told.
       policy: this.#link === null ? policy : { ...policy, shutdownDelayMs: 0 },
       launchOf: (epoch) => this.#generations.launchOf(epoch),
@@ -115,6 +124,7 @@ class Pool implements AppPool {
         : this.#createGateway(this.#link, policy, {
             ...common,
             ...listening,
+            onPid: (pid, alive) => onPid(pid, alive, false),
           });
     this.#health = startHealth({
       ...common,
@@ -230,17 +240,14 @@ class Pool implements AppPool {
     policy: Policy,
     common: Omit<PoolRunnerOptions, 'name' | 'policy' | 'launchOf' | 'told' | 'finished'>,
   ): PoolRunner {
-    const log = labelled(this.#options.log, 'gateway');
-    return createPoolRunner({
+    return createGatewayPool({
       ...common,
       name: nameBeside(this.name, 'gateway'),
-      policy: gatewayPolicy(policy),
+      policy,
+      log: this.#options.log,
       launchOf: () => gatewayLaunchOf({ settings: this.settings(), kind: this.#kind, link }),
-      told: (told) => {
-        if (told.event === 'leaving' || told.event === 'stopping') this.#tell(told);
-        else announce(told, { log, publish: () => {} });
-        if (told.event === 'all_ready') this.workers.loop.enqueue({ type: 'start' });
-      },
+      told: (told) => this.#tell(told),
+      ready: () => this.workers.loop.enqueue({ type: 'start' }),
       finished: (outcome) => this.#gatewayFinished(outcome),
     });
   }

@@ -1,11 +1,11 @@
 /** What the control socket understands. */
 import { workersOf } from '../control/pool.ts';
-import type { Status } from '../control/status.ts';
+import type { Recycled, Status } from '../control/status.ts';
 import { CofferdamError } from '../errors.ts';
 import { judge, PROBES, type ProbeFacts } from '../probes/probes.ts';
 import type { ControlHandler, Reply } from './control-socket.ts';
 import type { AppPool } from './app-pool.ts';
-import type { Recycled, Waiters } from './waiters.ts';
+import type { Waiters } from './waiters.ts';
 
 export interface CommandsOptions {
   readonly pools: readonly AppPool[];
@@ -68,7 +68,9 @@ function scale(parameters: Parameters, options: CommandsOptions): Reply {
   const [pool, ...others] = poolsFor(parameters, options);
   if (pool === undefined || others.length > 0) {
     const names = options.pools.map(({ name }) => name).join(', ');
-    throw new CofferdamError('COF_USAGE', `which pool? There are ${names}`);
+    throw new CofferdamError('COF_USAGE', `which pool? There are ${names}`, {
+      hint: `\`cofferdam scale ${options.pools[0]?.name} 4\``,
+    });
   }
   const { slots } = parameters;
   const { loop } = pool.workers;
@@ -129,7 +131,7 @@ function recycleIn(
     throw new CofferdamError(
       'COF_USAGE',
       isOneOfMany
-        ? `which pool's slot ${JSON.stringify(asked)}? Name it: ${name}/${JSON.stringify(asked)}`
+        ? `slot ${JSON.stringify(asked)} of which pool? Name it: ${name}/${JSON.stringify(asked)}`
         : `there is no slot ${JSON.stringify(asked)}; the slots are ${slots.join(', ')}`,
     );
   }

@@ -9,7 +9,7 @@ import { candidatesFor } from './candidates.ts';
 import type { ProcessExit } from './child.ts';
 import { explainExit } from './explain.ts';
 import { receive, type Hearing, type HearingOptions, type Member } from './hearing.ts';
-import type { Listener } from './listeners.ts';
+import type { InheritedSocket } from './listeners.ts';
 import { createReadiness } from './readiness.ts';
 import { createRelay, type Relay } from './relay.ts';
 import type { WorkerListener, WorkerProcess } from './worker-process.ts';
@@ -33,7 +33,7 @@ export interface Birth {
   readonly generation: number;
   readonly requestLimit: number;
   /** Sockets that it may inherit. */
-  readonly listeners: readonly Listener[];
+  readonly listeners: readonly InheritedSocket[];
   /** We accept on them ourselves: it has to send copies, so that we can let go of ours. */
   readonly lend: boolean;
 }
@@ -145,8 +145,8 @@ function spawnMember(
       slot,
       generation,
       requestLimit,
-      listeners: inherited,
-      lend: options.listeners.accepting(),
+      listeners: [...inherited, ...options.listeners.activated()],
+      lend: options.listeners.needsCopies(),
     },
     {
       onMessage(message, handle) {

@@ -9,8 +9,12 @@ import { Socket } from 'node:net';
 import { startTimeOf, type Root } from '../metrics/process-memory.ts';
 
 export interface Guard {
-  /** A worker, leader of its own process group, that must not outlive us. */
-  watch(pid: number): void;
+  /**
+   * A worker, leader of its own process group, that must not outlive us. One that knows nothing
+   * of us, and gets its requests from a gateway that does, is `blind`: told to leave when only
+   * such are left.
+   */
+  watch(pid: number, options?: { readonly blind: boolean }): void;
   unwatch(pid: number): void;
   /** We leave in good order: the guard goes at once and kills nobody. */
   dismiss(): void;
@@ -30,7 +34,7 @@ export function startGuard({
   shell = '/bin/sh',
   root = '/',
 }: GuardOptions): Guard {
-  /** Start time by pid; '' where the system does not tell. */
+  /** By pid: start time ('' where the system does not tell), and `b` behind it if it is blind. */
   const watched = new Map<number, string>();
   let child: ChildProcess | null = null;
   let starts = 0;
@@ -75,7 +79,7 @@ export function startGuard({
 
   /** Always the whole list: the last complete line counts. */
   function line(): string {
-    return [...watched].map(([pid, start]) => `${pid}:${start}`).join(' ');
+    return [...watched].map(([pid, facts]) => `${pid}:${facts}`).join(' ');
   }
 
   function send(): void {
@@ -84,8 +88,8 @@ export function startGuard({
 
   start();
   return {
-    watch(pid) {
-      watched.set(pid, String(startTimeOf(pid, { root }) ?? ''));
+    watch(pid, { blind } = { blind: false }) {
+      watched.set(pid, `${startTimeOf(pid, { root }) ?? ''}:${blind ? 'b' : ''}`);
       send();
     },
     unwatch(pid) {
@@ -121,25 +125,28 @@ while read -r line; do
   workers=$line
 done
 is_left() {
-  kill -s 0 -- "-$1" 2>/dev/null || return 1
-  [ -n "$2" ] && read -r stat <"/proc/$1/stat" || return 0
-  start=$2
+  pid=\${1%%:*} start=\${1#*:} start=\${start%:*}
+  kill -s 0 -- "-$pid" 2>/dev/null || return 1
+  [ -n "$start" ] && read -r stat <"/proc/$pid/stat" || return 0
   set -- \${stat##*) }
   [ "\${20}" = "$start" ]
 }
 steps=$1
 while [ "$steps" -gt 0 ]; do
   steps=$((steps - 1))
-  left=
+  left= seeing=
   for worker in $workers; do
-    is_left "\${worker%:*}" "\${worker#*:}" && left="$left $worker"
+    is_left "$worker" || continue
+    left="$left $worker"
+    case $worker in *:b) ;; *) seeing=yes ;; esac
   done
   workers=$left
   [ -n "$workers" ] || exit 0
+  [ -n "$seeing" ] || for worker in $workers; do kill -s TERM -- "-\${worker%%:*}"; done
   sleep ${STEP_MS / 1000} || sleep 1
 done
 for worker in $workers; do
-  is_left "\${worker%:*}" "\${worker#*:}" && kill -s KILL -- "-\${worker%:*}"
+  is_left "$worker" && kill -s KILL -- "-\${worker%%:*}"
 done
 `;
 

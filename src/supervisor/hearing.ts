@@ -123,8 +123,13 @@ function keepListener(
   handle: RawHandle | undefined,
   options: HearingOptions,
 ): void {
+  const { key, address, scheme, activated } = message;
+  if (activated !== undefined) {
+    const isFirst = options.listeners.claim(activated, { key, address, scheme });
+    if (handle !== undefined) options.listeners.keep({ key, address, scheme }, handle);
+    return isFirst ? options.onListening({ key, address, scheme }) : undefined;
+  }
   if (handle === undefined) return;
-  const { key, address, scheme } = message;
   if (options.listeners.keep({ key, address, scheme }, handle)) {
     options.onListening({ key, address, scheme });
   }

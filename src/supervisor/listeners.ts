@@ -3,7 +3,7 @@
  * comes here and is kept for the life of the supervisor, so that the socket (and the connections
  * that wait in its queue) outlives every worker.
  */
-import { unlinkSync } from 'node:fs';
+import { close, unlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { ListenAddress, ListenKey } from '../protocol.ts';
 import type { RawHandle } from './worker-process.ts';
@@ -29,9 +29,13 @@ export interface Listeners {
   keep(listener: Omit<Listener, 'fd'>, handle: RawHandle): boolean;
   /** Accepts on every socket until somebody else listens there. The connections are unread. */
   accept(onConnection: (key: ListenKey, connection: RawHandle) => void): void;
-  /** Whether we accept anywhere. */
-  accepting(): boolean;
+  /** Whether a worker has to send copies of what it inherits: we accept, or only have an fd. */
+  needsCopies(): boolean;
   has(key: ListenKey): boolean;
+  /** Sockets from a service manager for which no worker has found a use. */
+  activated(): readonly InheritedSocket[];
+  /** A worker took one of them for this address. False when another has done so already. */
+  claim(activated: ListenKey, listener: Omit<Listener, 'fd'>): boolean;
   all(): readonly Listener[];
   /** The TCP ports among them. */
   ports(): ReadonlySet<number>;
@@ -39,12 +43,29 @@ export interface Listeners {
   close(): void;
 }
 
-export function createListeners(): Listeners {
+/** What a worker inherits: a descriptor, and the address it stands for. */
+export interface InheritedSocket {
+  readonly key: ListenKey;
+  readonly fd: number;
+}
+
+/** `descriptors`: listening sockets that a service manager opened for us. */
+export function createListeners(descriptors: readonly number[] = []): Listeners {
   const kept = new Map<ListenKey, Kept>();
+  const activated = new Map(descriptors.map((fd, index) => [`activated#${index + 1}`, fd]));
   return {
+    activated: () => [...activated].map(([key, fd]) => ({ key, fd })),
+    claim(source, listener) {
+      const fd = activated.get(source);
+      if (fd === undefined || kept.has(listener.key)) return false;
+      activated.delete(source);
+      const handle = closableOf(fd);
+      kept.set(listener.key, { listener: { ...listener, fd }, handle, accepting: false });
+      return true;
+    },
     keep(listener, handle) {
       const known = kept.get(listener.key);
-      if (known?.accepting === false) {
+      if (known?.accepting === false && isHandle(known.handle)) {
         handle.close();
         return false;
       }
@@ -55,8 +76,8 @@ export function createListeners(): Listeners {
     },
     accept(onConnection) {
       for (const [key, entry] of kept) {
-        if (entry.accepting) continue;
-        const handle = entry.handle as ListeningHandle;
+        const { handle } = entry;
+        if (entry.accepting || !isHandle(handle)) continue;
         handle.onconnection = (status, connection) => {
           if (status === 0 && connection !== undefined) onConnection(key, connection);
         };
@@ -64,7 +85,9 @@ export function createListeners(): Listeners {
         entry.accepting = handle.listen(BACKLOG) === 0;
       }
     },
-    accepting: () => [...kept.values()].some(({ accepting }) => accepting),
+    needsCopies: () =>
+      activated.size > 0 ||
+      [...kept.values()].some(({ accepting, handle }) => accepting || !isHandle(handle)),
     has: (key) => kept.has(key),
     ports: () =>
       new Set(
@@ -81,6 +104,8 @@ export function createListeners(): Listeners {
         for (const path of [address.path, spareOf(address.path)]) removeSocketFile(path);
       }
       kept.clear();
+      for (const fd of activated.values()) closableOf(fd).close();
+      activated.clear();
     },
   };
 }
@@ -97,13 +122,26 @@ export function urlOf(listener: Pick<Listener, 'address' | 'scheme'>): string {
 
 interface Kept {
   readonly listener: Listener;
-  readonly handle: RawHandle;
+  readonly handle: Closable;
   /** We accept on it, as its workers sleep. */
   accepting: boolean;
 }
 
 /** What Node asks for; the kernel takes less if it is told to. */
 const BACKLOG = 511;
+
+type Closable = Pick<RawHandle, 'close'>;
+
+function isHandle(handle: Closable): handle is ListeningHandle {
+  return 'listen' in handle;
+}
+
+function closableOf(fd: number): Closable {
+  return {
+    // An error means that nobody listens there any more, which is the aim.
+    close: () => close(fd, () => {}),
+  };
+}
 
 /** The second name that the agent gives a socket (`unix-path.cts`). */
 function spareOf(path: string): string {

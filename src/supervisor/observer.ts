@@ -7,7 +7,7 @@ import { readAcceptQueue } from '../metrics/accept-queue.ts';
 import type { Counters } from '../metrics/ledger.ts';
 import type { PoolSnapshot, QueueSnapshot, SlotSnapshot, Snapshot } from '../metrics/snapshot.ts';
 import { judge, PROBES, type ProbeFacts } from '../probes/probes.ts';
-import { DURATION_BOUNDS_MS } from '../protocol.ts';
+import { DURATION_BOUNDS_MS, REJECTIONS } from '../protocol.ts';
 import type { AppPool } from './app-pool.ts';
 import { SILENT_MS, type PoolRunner } from './pool-runner.ts';
 import type { Sampler } from './sampler.ts';
@@ -186,14 +186,21 @@ function queueOf(pool: PoolRunner, owner: AppPool): QueueSnapshot {
   const { workers, front, listeners } = owner;
   const waiting = pool === workers ? owner.queue() : null;
   if (waiting !== null) {
-    const { depth, waits, waitSumMs, rejected } = waiting;
-    return { depth, waits, waitSumMs, rejected: rejected.reduce((sum, each) => sum + each, 0) };
+    const { depth, waits, waitSumMs, rejected, abandoned, retried } = waiting;
+    return { depth, waits, waitSumMs, rejected, abandoned, retried };
   }
   const depth = pool === front ? readAcceptQueue(listeners.ports()) : 0;
-  return { depth, waits: NO_WAITS, waitSumMs: 0, rejected: 0 };
+  return { ...NO_QUEUE, depth };
 }
 
-const NO_WAITS: readonly number[] = [...DURATION_BOUNDS_MS, Infinity].map(() => 0);
+const NO_QUEUE: QueueSnapshot = {
+  depth: 0,
+  waits: [...DURATION_BOUNDS_MS, Infinity].map(() => 0),
+  waitSumMs: 0,
+  rejected: REJECTIONS.map(() => 0),
+  abandoned: 0,
+  retried: 0,
+};
 
 function slotsOf(
   views: readonly WorkerView[],

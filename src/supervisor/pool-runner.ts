@@ -33,6 +33,8 @@ export interface PoolRunnerOptions extends Pick<
 > {
   readonly name: string;
   readonly policy: Policy;
+  /** Its workers are programs that may start others. */
+  readonly forks?: boolean;
   sampleNow(worker: Sampled): void;
   readonly told: (told: Told) => void;
   readonly finished: (outcome: Outcome) => void;
@@ -47,6 +49,7 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
   const capacity = createCapacityMeter();
   const sampledOf = (worker: WorkerId, pid: number): Sampled => ({
     pid,
+    forks: options.forks === true,
     took(memory) {
       ledger.sample(worker, memory, now());
       loop.enqueue({ type: 'sample', worker, memoryBytes: memory.anonBytes });

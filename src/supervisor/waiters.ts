@@ -1,11 +1,7 @@
 /** Callers on the control socket that wait until what they asked for is done. */
+import type { Recycled } from '../control/status.ts';
 import type { Told } from '../control/types.ts';
 import { CofferdamError } from '../errors.ts';
-
-export interface Recycled {
-  readonly slot: number;
-  readonly replacedInMs: number;
-}
 
 export interface Reloaded {
   readonly workers: number;
@@ -69,7 +65,7 @@ export function createWaiters(): Waiters {
         const { slot, replacedInMs } = told;
         settle(pool, slot, (waiter) => {
           waiter.missing.delete(slot);
-          waiter.done.push({ slot, replacedInMs });
+          waiter.done.push({ pool, slot, replacedInMs });
           if (waiter.missing.size > 0) return;
           waiters.delete(waiter);
           waiter.resolve(waiter.done);
@@ -78,7 +74,10 @@ export function createWaiters(): Waiters {
       if (told.event === 'recycle_postponed') {
         const { slot, detail } = told;
         settle(pool, slot, (waiter) =>
-          fail(waiter, `slot ${slot} keeps its worker, the replacement does not boot: ${detail}`),
+          fail(
+            waiter,
+            `${slotName(pool, slot)} keeps its worker, the replacement does not boot: ${detail}`,
+          ),
         );
       }
     },
@@ -115,4 +114,9 @@ function settleReloads(waiters: Set<ReloadWaiter>, told: Told, pool: string): vo
     const error = new CofferdamError('COF_CONTROL_REFUSED', message);
     settle(Infinity, ({ reject }) => reject(error));
   }
+}
+
+/** The only pool of a configuration without tables has a name that nobody gave it. */
+function slotName(pool: string, slot: number): string {
+  return pool === 'app' ? `slot ${slot}` : `slot ${slot} of ${pool}`;
 }

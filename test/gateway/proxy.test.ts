@@ -244,7 +244,7 @@ describe('answers', () => {
     await (await request(`${gateway.url}/slow?ms=80`)).body.dump();
     const { fields } = await gateway.hear('log', ({ event }) => event === 'slow_request');
     expect(fields).toMatchObject({ target: '/slow?ms=80', status: 200 });
-    expect(fields['took']).toBeGreaterThanOrEqual(50);
+    expect(fields['tookMs']).toBeGreaterThanOrEqual(50);
   });
 });
 

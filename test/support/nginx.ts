@@ -67,6 +67,8 @@ http {
   server {
     listen 127.0.0.1:${port};
     keepalive_requests 1000000;
+    client_max_body_size 0;
+    proxy_request_buffering off;
     location / {
       proxy_pass http://app;
       proxy_http_version 1.1;

@@ -63,12 +63,15 @@ export function waitForExit(
 
 /** Kills the process and all that it started, by process id; those already gone are no error. */
 export async function killTree(pid: number): Promise<void> {
+  // What was never spawned; to the kernel 0 means our own process group.
+  if (pid === 0) return;
   const doomed = [pid, ...processesOf(pid)];
   for (const each of doomed) killOne(each);
   await waitUntil(`death of ${doomed.join(', ')}`, () => !doomed.some(isAlive));
 }
 
 export function killOne(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
+  if (pid === 0) return;
   try {
     process.kill(pid, signal);
   } catch {

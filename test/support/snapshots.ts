@@ -43,7 +43,9 @@ export function poolOf(name: string, slots: number): PoolSnapshot {
       depth: 0,
       waits: [...DURATION_BOUNDS_MS, 0].map(() => 0),
       waitSumMs: 0,
-      rejected: 0,
+      rejected: [0, 0, 0, 0],
+      abandoned: 0,
+      retried: 0,
     },
     slots: Array.from({ length: slots }, (_, index) => slotOf(index + 1)),
   };

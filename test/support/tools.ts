@@ -1,6 +1,6 @@
 /** Tools from the distribution: wrk, h2load (nghttp2-client), nginx, chromium, Go, Python. */
 import { spawn } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const PACKAGES = {
@@ -8,6 +8,7 @@ const PACKAGES = {
   h2load: 'nghttp2-client',
   nginx: 'nginx',
   'php-cgi': 'php-cgi',
+  lighttpd: 'lighttpd',
   promtool: 'prometheus',
   chromium: 'chromium',
   go: 'golang-go',
@@ -30,6 +31,13 @@ export function findTool(tool: Tool): string | null {
 export function lacks(tool: Tool): boolean {
   if (findTool(tool) !== null || process.env['CI'] === 'true') return false;
   process.stderr.write(`skipping tests with ${tool}: apt-get install ${PACKAGES[tool]}\n`);
+  return true;
+}
+
+/** The same for a package that has no program but files. */
+export function lacksFile(file: string, debianPackage: string): boolean {
+  if (existsSync(file) || process.env['CI'] === 'true') return false;
+  process.stderr.write(`skipping tests with ${file}: apt-get install ${debianPackage}\n`);
   return true;
 }
 

@@ -36,7 +36,8 @@ export function addWorker(crew: Crew, order: WorkerOrder): void {
 export function suspectWorker(crew: Crew, member: Member<Job>): void {
   if (member.phase !== 'serving') return;
   member.phase = 'connecting';
-  void bringUp(crew, member);
+  // A process that dies may accept for a moment after it has broken its connection.
+  setTimeout(() => void bringUp(crew, member), FIRST_PAUSE_MS);
 }
 
 export function drainWorker(crew: Crew, id: UpstreamId): void {
@@ -103,6 +104,7 @@ const WARM_UP_MS = 600_000;
 
 async function bringUp(crew: Crew, member: Member<Job>): Promise<void> {
   const order = orders.get(member)!;
+  if (member.phase !== 'connecting') return;
   const check = (): Promise<boolean> => member.upstream.check?.() ?? reach(order.address);
   for (let pauseMs = FIRST_PAUSE_MS; !(await check()); pauseMs *= 2) {
     await sleep(Math.min(pauseMs, LAST_PAUSE_MS));

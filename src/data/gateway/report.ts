@@ -48,7 +48,7 @@ export function createReport(tell: (message: FromGateway) => void): Report {
     failed: (job, slot, reason, stage) =>
       say('warn', 'request_failed', { ...factsOf(job), slot, reason, stage, tries: job.tries }),
     slow: (job, slot, { status, tookMs, script }) => {
-      const fields = { ...factsOf(job), script, slot, status, took: Math.round(tookMs) };
+      const fields = { ...factsOf(job), script, slot, status, tookMs: Math.round(tookMs) };
       say('info', 'slow_request', fields);
     },
   };

@@ -1,0 +1,193 @@
+/** php-cgi workers that die, hang or fail; clients that are slow; a supervisor that ends. */
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { request } from 'undici';
+import { describe, expect, test } from 'vitest';
+import { needPhp } from '../gateway/php.ts';
+import { startClients } from '../support/clients.ts';
+import type { RunningCofferdam } from '../support/cofferdam.ts';
+import { askOps, opsUrl } from '../support/ops.ts';
+import { isAlive, killOne, processesOf, waitUntil } from '../support/processes.ts';
+import { PHP_ECHO, phpEvents, phpPids, servePhp } from '../support/php.ts';
+import { expectNothingLost } from '../support/recycling.ts';
+import { scratchFolder } from '../support/scratch.ts';
+import { serve } from '../support/serve.ts';
+
+needPhp();
+
+const MIB = 2 ** 20;
+
+async function ask(
+  pool: RunningCofferdam,
+  path: string,
+  method: 'GET' | 'POST' = 'GET',
+): Promise<{ status: number; text: string }> {
+  const { statusCode, body } = await request(pool.url + path, { method });
+  return { status: statusCode, text: await body.text() };
+}
+
+describe('a worker', () => {
+  test('that is killed in a GET is replaced, and the GET answered by another', async () => {
+    const pool = await servePhp();
+    const file = join(scratchFolder(), 'died');
+    expect((await ask(pool, `/die?file=${file}`)).status).toBe(200);
+    expect((await ask(pool, '/die', 'POST')).status).toBe(502);
+    await waitUntil('both replaced', () => phpPids(pool).length >= 4);
+    expect(phpEvents(pool, 'worker_crashed').map(({ signal }) => signal)).toEqual([
+      'SIGKILL',
+      'SIGKILL',
+    ]);
+  });
+
+  test('that fails says so in the log, and lives on', async () => {
+    const pool = await servePhp(['--workers', '1']);
+    const [pid] = phpPids(pool);
+    expect((await ask(pool, '/fatal')).status).toBe(500);
+    await waitUntil('its words', () => phpEvents(pool, 'php_stderr').length > 0);
+    const [said] = phpEvents(pool, 'php_stderr');
+    expect(said).toMatchObject({ slot: 1, visitId: expect.any(Number) as number });
+    expect(said?.['text']).toMatch(
+      /it is about to fail[\s\S]*undefined_function\(\) in .*index\.php/,
+    );
+    expect((await ask(pool, '/')).text).toContain(`worker=${pid}`);
+  });
+
+  test('that takes too long is named with its script, answered for and replaced', async () => {
+    const pool = await servePhp(['--request-timeout', '500ms', '--slow-log', '100ms']);
+    const [slow, stuck] = await Promise.all([
+      ask(pool, '/slow?ms=150'),
+      ask(pool, '/slow?ms=30000'),
+    ]);
+    expect([slow.status, stuck.status]).toEqual([200, 504]);
+    await pool.waitFor(/"event":"recycled"/);
+    const [recycled] = phpEvents(pool, 'recycled');
+    expect(recycled?.['reason']).toBe('request_timeout');
+    const slot = recycled?.['slot'];
+    const facts = { method: 'GET', script: PHP_ECHO, tookMs: expect.any(Number) as number };
+    expect(phpEvents(pool, 'request_timeout')).toMatchObject([
+      { ...facts, slot, target: '/slow?ms=30000' },
+    ]);
+    expect(phpEvents(pool, 'slow_request')).toMatchObject([
+      { ...facts, status: 200, target: '/slow?ms=150' },
+    ]);
+    expect((await ask(pool, '/')).status).toBe(200);
+  });
+});
+
+describe('a slow client', () => {
+  test('gets 300 MiB, which nobody holds in memory for it', async () => {
+    const pool = await servePhp(['--workers', '1']);
+    const mib = 300;
+    const socket = connect(pool.port, '127.0.0.1');
+    socket.write(`GET /big?mb=${mib} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    let bytes = 0;
+    let paused = 0;
+    socket.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes < (paused + 1) * 30 * MIB) return;
+      paused += 1;
+      socket.pause();
+      setTimeout(() => socket.resume(), 50);
+    });
+    const over = new Promise((resolve) => socket.once('close', resolve));
+    await waitUntil('a pause', () => paused > 0);
+    const peaks = processesOf(pool.pid).map(peakBytes);
+    await over;
+    expect(bytes).toBeGreaterThan(mib * MIB);
+    peaks.push(...processesOf(pool.pid).map(peakBytes));
+    // An idle gateway has 70 MiB with the Node binary in it.
+    expect(Math.max(...peaks)).toBeLessThan(200 * MIB);
+  });
+
+  test('that uploads much is spooled, and every byte arrives', async () => {
+    const pool = await servePhp(['--spool-above', '64KiB']);
+    const options = { clients: 4, paths: ['POST /upload', 'GET /'], bodyBytes: 2 * MIB };
+    const clients = startClients('raw', pool, options);
+    await waitUntil('enough answers', () => clients.tally.ok > 100);
+    expectNothingLost(await clients.stop());
+  });
+});
+
+describe('a health check', () => {
+  test('overtakes those who wait', async () => {
+    const pool = await servePhp([
+      '--workers',
+      '1',
+      '--ops',
+      '127.0.0.1:0',
+      '--health-path',
+      '/health',
+    ]);
+    const waiting = Array.from({ length: 12 }, () => ask(pool, '/slow?ms=250'));
+    let answered = 0;
+    for (const each of waiting) void each.then(() => (answered += 1));
+    await waitUntil('the first', () => answered > 0);
+    expect((await askOps(`${await opsUrl(pool)}/health`)).status).toBe(200);
+    expect(answered).toBeLessThan(waiting.length - 2);
+    await Promise.all(waiting);
+  });
+
+  test('has a worker of its own while all others are stuck', async () => {
+    const reserved = ['--health-path', '/health', '--health-mode', 'reserved'];
+    const pool = await servePhp(['--ops', '127.0.0.1:0', '--drain-timeout', '100ms', ...reserved]);
+    const health = `${await opsUrl(pool)}/health`;
+    await waitUntil('the reserved one', async () => (await askOps(health)).status === 200);
+    const stuck = [1, 2, 3].map(() => ask(pool, '/slow?ms=30000').catch(() => null));
+    await waitUntil('two stuck', async () => {
+      const { body } = await askOps(`${await opsUrl(pool)}/status`);
+      return [...body.matchAll(/"inFlight":\s*1/g)].length >= 2;
+    });
+    const { status, tookMs } = await askOps(health);
+    expect(status).toBe(200);
+    expect(tookMs).toBeLessThan(2000);
+    await pool.stop();
+    await Promise.all(stuck);
+  });
+});
+
+describe('the end', () => {
+  test('waits for what is in flight', async () => {
+    const pool = await servePhp();
+    const asked = [1, 2].map(() => ask(pool, '/slow?ms=1200'));
+    const inFlight = async (): Promise<boolean> => {
+      const { body } = await askOps(`${await opsUrl(pool)}/status`);
+      return [...body.matchAll(/"inFlight":\s*1/g)].length >= 2;
+    };
+    await waitUntil('both in flight', inFlight);
+    expect(await pool.stop()).toEqual({ code: 0, signal: null });
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200]);
+  });
+
+  test('of a supervisor killed with -9 is the end of every php-cgi', async () => {
+    const pool = await servePhp();
+    const family = processesOf(pool.pid);
+    expect(family).toEqual(expect.arrayContaining(phpPids(pool)));
+    const asked = ask(pool, '/slow?ms=800').catch(() => null);
+    killOne(pool.pid);
+    await waitUntil('everybody gone', () => !family.some(isAlive));
+    await asked;
+  });
+});
+
+describe('what cannot be served', () => {
+  test.each([
+    ['php-cgi', [PHP_ECHO, '--php-binary', '/nowhere/php-cgi'], 4, /ENOENT[\s\S]*apt-get install/],
+    ['the root', ['--kind', 'php', '--root', '/nowhere'], 2, /there is no \/nowhere/],
+    ['the script', ['/nowhere/index.php'], 2, /there is no \/nowhere\/index\.php/],
+  ])('without %s it says what to do', async (_, args, code, message) => {
+    const pool = await serve(args);
+    expect((await pool.exited).code).toBe(code);
+    expect(pool.stderr).toMatch(message);
+  });
+});
+
+/** The most memory that a process ever had; 0 once it is gone. */
+function peakBytes(pid: number): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}

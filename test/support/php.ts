@@ -1,0 +1,29 @@
+/** `cofferdam serve` of the echo app in PHP (test/apps/php-echo), as tests want it. */
+import type { LogEvent, RunningCofferdam } from './cofferdam.ts';
+import { APPS_FOLDER } from './processes.ts';
+import { serve } from './serve.ts';
+
+export const PHP_ECHO = `${APPS_FOLDER}php-echo/index.php`;
+
+/** On two workers (unless `args` say otherwise), all ready; ends with the test. */
+export async function servePhp(args: readonly string[] = []): Promise<RunningCofferdam> {
+  const workers = args.includes('--workers') ? [] : ['--workers', '2'];
+  const pool = await serve([PHP_ECHO, ...workers, ...args]);
+  await waitForPhp(pool);
+  return pool;
+}
+
+/** The gateway is ready first, and says so too. */
+export async function waitForPhp(pool: RunningCofferdam): Promise<void> {
+  await pool.waitFor(/"event":"all_ready","workers"/);
+}
+
+/** Events of the php-cgi workers: those of the gateway have the name of its pool. */
+export function phpEvents(pool: RunningCofferdam, kind: string): LogEvent[] {
+  return pool.events.filter(({ event, pool: of }) => event === kind && of === undefined);
+}
+
+/** Process ids of the php-cgi that became ready, oldest first. */
+export function phpPids(pool: RunningCofferdam): number[] {
+  return phpEvents(pool, 'worker_ready').map(({ pid }) => Number(pid));
+}
