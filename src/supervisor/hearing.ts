@@ -54,7 +54,7 @@ export interface Hearing {
   readonly asks: Asks;
   readonly options: HearingOptions;
   /** Gives a socket that is new to the siblings, who did not inherit it. */
-  share(key: ListenKey, handle: RawHandle): void;
+  readonly share: (key: ListenKey, handle: RawHandle) => void;
 }
 
 /** A handle that comes along belongs to whom the message is for. */
