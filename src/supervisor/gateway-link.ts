@@ -75,23 +75,28 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     attach(end) {
       ends.set(end, { queue: null, reports: new Map(), drained: new Set() });
       if (settings !== null) end.post({ type: 'configure', settings });
-      for (const [worker, { order }] of workers) end.post({ type: 'worker', worker, ...order });
+      for (const [worker, behind] of workers) {
+        const requestLimit = limitLeft(worker, behind, ends);
+        end.post({ type: 'worker', worker, ...behind.order, requestLimit });
+      }
     },
     detach(end) {
-      const queue = ends.get(end)?.queue ?? null;
+      const gone = ends.get(end);
+      const queue = gone?.queue ?? null;
       if (queue !== null)
         past = addQueues([{ ...queue, depth: 0 }, ...(past === null ? [] : [past])]);
       ends.delete(end);
-      // What it was drained of, nobody else will speak of.
-      for (const [id, { hear, draining }] of workers) {
-        if (draining && isDrained(id, ends)) hear(DRAINED);
+      for (const [id, behind] of workers) {
+        behind.pastRequests += gone?.reports.get(id)?.requests ?? 0;
+        // What it was drained of, nobody else will speak of.
+        if (behind.draining && isDrained(id, ends)) behind.hear(DRAINED);
       }
     },
     heard: (end, message) => hear({ end, ends, workers, asks, options }, message),
     add(order, hear) {
       lastId += 1;
       const worker = lastId;
-      const behind: Behind = { order, hear, draining: false };
+      const behind: Behind = { order, hear, draining: false, pastRequests: 0 };
       workers.set(worker, behind);
       tellAll({ type: 'worker', worker, ...order });
       return {
@@ -167,6 +172,8 @@ interface Behind {
   readonly order: Order;
   readonly hear: (message: WorkerMessage) => void;
   draining: boolean;
+  /** Those that it answered through gateways that are gone. */
+  pastRequests: number;
 }
 
 interface Hearing {
@@ -199,8 +206,8 @@ function hear({ end, ends, workers, asks, options }: Hearing, message: FromGatew
       return behind.hear({ type: 'warm', status: null, message: message.message });
     case 'report': {
       from.reports.set(message.worker, message.report);
-      const all = [...ends.values()].flatMap(({ reports }) => reports.get(message.worker) ?? []);
-      return behind.hear({ type: 'report', report: addReports(all), measures: NO_MEASURES });
+      const report = addReports(reportsOf(message.worker, ends), behind.pastRequests);
+      return behind.hear({ type: 'report', report, measures: NO_MEASURES });
     }
     case 'spent':
       // Its last report says so in numbers, and control decides by these.
@@ -238,11 +245,29 @@ const NO_MEASURES = {
   eventLoopLagMs: 0,
 } as const;
 
-function addReports(reports: readonly WorkerReport[]): WorkerReport {
+function reportsOf(worker: UpstreamId, ends: Hearing['ends']): readonly WorkerReport[] {
+  return [...ends.values()].flatMap(({ reports }) => reports.get(worker) ?? []);
+}
+
+/**
+ * How many requests another gateway may still give it; 0 = no limit. What a gateway that was killed
+ * gave it since its last report nobody knows: so many it may get too many.
+ */
+function limitLeft(
+  worker: UpstreamId,
+  { order, pastRequests }: Behind,
+  ends: Hearing['ends'],
+): number {
+  if (order.requestLimit === 0) return 0;
+  const { requests } = addReports(reportsOf(worker, ends), pastRequests);
+  return Math.max(1, order.requestLimit - requests);
+}
+
+function addReports(reports: readonly WorkerReport[], pastRequests: number): WorkerReport {
   const sum = (read: (report: WorkerReport) => number): number =>
     reports.reduce((total, report) => total + read(report), 0);
   return {
-    requests: sum(({ requests }) => requests),
+    requests: pastRequests + sum(({ requests }) => requests),
     inFlight: sum(({ inFlight }) => inFlight),
     longLived: sum(({ longLived }) => longLived),
     connections: sum(({ connections }) => connections),

@@ -1,5 +1,4 @@
 /** How workers behind the gateway are started: php-cgi, or the user's own program. */
-import { mkdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Kind } from '../config/kind.ts';
@@ -79,13 +78,6 @@ export async function openPortBook(kept: number = PORTS_KEPT): Promise<PortBook>
     },
     close: () => void (book.isOpen = false),
   };
-}
-
-/** For the sockets of this instance's workers; what a killed one left is removed. */
-export function makeWorkerFolder(folder: string): string {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return folder;
 }
 
 // --- internal ---

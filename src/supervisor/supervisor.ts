@@ -5,7 +5,7 @@
 import { performance } from 'node:perf_hooks';
 import { kindOf } from '../config/kind.ts';
 import type { Config } from '../config/load.ts';
-import { controlSocketPath, workerFolderPath } from '../config/paths.ts';
+import { controlSocketPath } from '../config/paths.ts';
 import type { Outcome, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
 import type { Budget } from '../metrics/budget.ts';
@@ -16,7 +16,8 @@ import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
 import { exitCodeOf, worstOf } from './exit-code.ts';
 import { startGuard, type Guard } from './guard.ts';
-import { makeWorkerFolder, openPortBook, type PortBook } from './launch-upstream.ts';
+import { openPortBook, type PortBook } from './launch-upstream.ts';
+import { createWorkerFolder, type WorkerFolder } from './worker-folder.ts';
 import type { Log } from './log.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
@@ -74,6 +75,7 @@ class Supervisor {
   readonly #outcomes = new Map<AppPool, Outcome>();
   /** Pools of which every worker has been ready once. */
   readonly #ready = new Set<string>();
+  readonly #folder: WorkerFolder;
   #config: Config;
   #control: ControlSocket | null = null;
   #ops: Ops | null = null;
@@ -85,6 +87,7 @@ class Supervisor {
     this.#options = options;
     this.#log = options.log;
     this.#config = options.config;
+    this.#folder = createWorkerFolder(options.config.settings.name);
     this.#budget = budgetOf(options.config);
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
@@ -115,6 +118,7 @@ class Supervisor {
     const stopSignals = listenToSignals((request) => this.#request(request));
     try {
       this.#control = await this.#openControl();
+      this.#folder.open();
       this.#ops = await this.#openOps();
       announceStart(this.#config, this.#budget, this.#options);
       const outcome = await new Promise<Outcome>((resolve) => {
@@ -135,9 +139,8 @@ class Supervisor {
   }
 
   #createPools(ports: PortBook): readonly AppPool[] {
-    const { pools, settings } = this.#config;
+    const { pools } = this.#config;
     const sockets = readActivatedSockets();
-    const folder = makeWorkerFolder(workerFolderPath(settings.name, process.env));
     const shared: AppPoolOptions['shared'] = {
       onPid: (pid, alive, blind) =>
         alive ? this.#guard.watch(pid, { blind }) : this.#guard.unwatch(pid),
@@ -151,7 +154,7 @@ class Supervisor {
         means: meansOf(this.#config, this.#budget),
         log,
         shared,
-        folder,
+        folder: this.#folder.path,
         ports,
         activated: activatedFor(sockets, config.name, pools.length === 1),
         told: (told) => this.#tell(pool, told, log),
@@ -177,9 +180,8 @@ class Supervisor {
   }
 
   #openControl(): Promise<ControlSocket> {
-    const path = controlSocketPath(this.#config.settings.name, process.env);
     return openControlSocket(
-      path,
+      controlSocketPath(this.#config.settings.name, process.env),
       createCommands({
         pools: this.#pools,
         facts: () => this.#observer.facts(),
@@ -230,8 +232,7 @@ class Supervisor {
         return this.#stop(this.#interrupts === 1 ? 'graceful' : 'now');
       case 'reload':
         // The log has told why; a signal has nobody else to answer to.
-        this.#reload().catch(() => {});
-        return;
+        return void this.#reload().catch(() => {});
       case 'recycle_all':
         for (const { workers } of this.#pools) {
           workers.loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
@@ -292,6 +293,7 @@ class Supervisor {
     this.#pressure.stop();
     this.#waiters.abandon();
     this.#ops?.close();
+    this.#folder.close();
     this.#control?.close();
     this.#guard.dismiss();
   }

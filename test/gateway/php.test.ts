@@ -1,7 +1,7 @@
 /** PHP through the whole gateway: files, scripts, uploads, deadlines, one request per worker. */
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { request } from 'undici';
 import type { GatewaySettings } from '../../src/data/gateway/messages.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -40,6 +40,21 @@ test('scripts run, files are sent, the rest is refused', async () => {
     const answer = await text(`${gateway.url}/count-body.php`, 'POST', 'x'.repeat(bytes));
     expect(answer).toMatch(new RegExp(`^200 .*\\b${bytes}\\b`));
   }
+});
+
+test('a body that nothing can be kept of is refused at once, and told', async () => {
+  const folder = scratchFolder();
+  process.env['TMPDIR'] = folder;
+  onTestFinished(() => void delete process.env['TMPDIR']);
+  const gateway = await startSite();
+  await joinPhp(gateway);
+  rmSync(folder, { recursive: true });
+  // Bodies that fit in memory need no disk.
+  expect(await text(`${gateway.url}/count-body.php`, 'POST', 'x'.repeat(100))).toMatch(/^200 /);
+  const large = 'x'.repeat(300_000);
+  expect(await text(`${gateway.url}/count-body.php`, 'POST', large)).toMatch(/^507 /);
+  const { fields } = await gateway.hear('log', ({ event }) => event === 'body_not_kept');
+  expect(fields).toMatchObject({ folder, detail: expect.stringContaining('ENOENT') });
 });
 
 test('a file that a script wants to be sent comes with its ranges, from allowed folders only', async () => {

@@ -8,8 +8,8 @@ import { announcedLength, type AnyRequest, type AnyResponse } from './refuse.ts'
 import { createSpool, type Spool } from './spool.ts';
 import type { VisitBody } from './types.ts';
 
-/** Why a body cannot be had: too large, too slow. */
-export type BodyFault = 413 | 408;
+/** Why a body cannot be had: too large, too slow, no room to keep it. */
+export type BodyFault = 413 | 408 | 507;
 
 export interface GatewayBody extends VisitBody {
   /** Whether a byte of it may be gone: what streams can be sent only once. */
@@ -70,11 +70,14 @@ export function streamBody(
   };
 }
 
-/** Reads the whole body before anybody gets it; rejects when the client breaks off. */
+/**
+ * Reads the whole body before anybody gets it; rejects when the client breaks off. `limits` also
+ * hears why a body could not be kept (a full disk).
+ */
 export async function holdBody(
   request: AnyRequest,
   response: AnyResponse,
-  limits: Limits,
+  limits: Limits & { unkept(error: Error): void },
   continues: boolean,
   pace = PACE,
 ): Promise<GatewayBody> {
@@ -85,7 +88,11 @@ export async function holdBody(
   try {
     for await (const chunk of meter.stream) {
       const full = spool.write(chunk as Buffer);
-      if (full !== null) await full;
+      await full?.catch((error: Error) => {
+        meter.fault = 507;
+        limits.unkept(error);
+        throw error;
+      });
     }
   } catch (error) {
     spool.dispose();

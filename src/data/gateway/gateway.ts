@@ -1,4 +1,5 @@
 /** The gateway, wired: front → (files) → queue → workers, and what the supervisor says of them. */
+import { tmpdir } from 'node:os';
 import { holdBody, NO_BODY, streamBody, type GatewayBody } from './body.ts';
 import { followCertificate, readCertificate } from './certificate.ts';
 import {
@@ -82,8 +83,13 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
   const handlers = {
     arrive: (arrival: Arrival): void => {
       const { locate } = parts;
-      const reception = { locate, settings, trust, submit: (job: Job) => submit(dispatch, job) };
-      receive(arrival, reception);
+      receive(arrival, {
+        locate,
+        settings,
+        trust,
+        report,
+        submit: (job) => submit(dispatch, job),
+      });
     },
     refused: () => countRejection(book, 'bad_request'),
   };
@@ -146,6 +152,7 @@ interface Reception {
   readonly settings: GatewaySettings;
   readonly trust: Trust;
   readonly locate: GatewayParts['locate'];
+  readonly report: Report;
   readonly submit: (job: Job) => void;
 }
 
@@ -166,7 +173,9 @@ function receive(arrival: Arrival, reception: Reception): void {
     return accept(arrival, reception, ending, body);
   }
   if (announcedLength(request) === 0) return accept(arrival, reception, ending, NO_BODY);
-  holdBody(request, response, settings, arrival.continues).then(
+  const unkept = ({ message: detail }: Error): void =>
+    reception.report.say('error', 'body_not_kept', { folder: tmpdir(), detail });
+  holdBody(request, response, { ...settings, unkept }, arrival.continues).then(
     (body) => accept(arrival, reception, ending, body),
     // The client broke off.
     () => undefined,
