@@ -189,6 +189,8 @@ export type SupervisorMessage =
   | { readonly type: 'cut'; readonly scope: 'requests' | 'all' }
   /** GET this path inside the worker, past its traffic; `answer` follows within `timeoutMs`. */
   | { readonly type: 'ask'; readonly id: number; readonly path: string; readonly timeoutMs: number }
+  /** A listening socket that a sibling bound after this worker was born; its handle comes along. */
+  | { readonly type: 'listener'; readonly key: ListenKey }
   /** A connection of a sibling, whose raw handle comes along; answer with `adopted`. */
   | {
       readonly type: 'adopt';

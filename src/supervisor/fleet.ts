@@ -139,6 +139,11 @@ function spawnMember(
       relay.workerReady();
     },
   });
+  const share: Hearing['share'] = (key, handle) => {
+    for (const [sibling, { process }] of members) {
+      if (sibling !== worker) process.send({ type: 'listener', key }, handle);
+    }
+  };
   const process_ = launch.start(
     {
       worker,
@@ -152,7 +157,7 @@ function spawnMember(
       onMessage(message, handle) {
         const member = members.get(worker);
         if (member === undefined) handle?.close();
-        else receive({ worker, member, relay, asks, options }, message, handle);
+        else receive({ worker, member, relay, asks, options, share }, message, handle);
       },
       onDisconnect() {
         const member = members.get(worker);

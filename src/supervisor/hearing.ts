@@ -53,6 +53,8 @@ export interface Hearing {
   readonly relay: Relay;
   readonly asks: Asks;
   readonly options: HearingOptions;
+  /** Gives a socket that is new to the siblings, who did not inherit it. */
+  readonly share: (key: ListenKey, handle: RawHandle) => void;
 }
 
 /** A handle that comes along belongs to whom the message is for. */
@@ -62,7 +64,7 @@ export function receive(to: Hearing, message: WorkerMessage, handle: RawHandle |
     case 'hello':
       return;
     case 'listening':
-      keepListener(message, handle, options);
+      keepListener(to, message, handle);
       member.heard.add(message.key);
       member.readiness.listening(message.key);
       return;
@@ -119,9 +121,9 @@ export function receive(to: Hearing, message: WorkerMessage, handle: RawHandle |
 // --- internal ---
 
 function keepListener(
+  { options, share }: Hearing,
   message: Extract<WorkerMessage, { type: 'listening' }>,
   handle: RawHandle | undefined,
-  options: HearingOptions,
 ): void {
   const { key, address, scheme, activated } = message;
   if (activated !== undefined) {
@@ -132,6 +134,8 @@ function keepListener(
   if (handle === undefined) return;
   if (options.listeners.keep({ key, address, scheme }, handle)) {
     options.onListening({ key, address, scheme });
+    // The file of a unix socket is found by its path.
+    if (address.kind === 'tcp') share(key, handle);
   }
 }
 

@@ -124,7 +124,7 @@ describe('greed', () => {
 
 describe('a body that comes too slowly', () => {
   const pace = { bytesPerS: 1e6, graceMs: 200, checkMs: 50 };
-  const limits = { bodyLimitBytes: 1e6, spoolAboveBytes: 1e6 };
+  const limits = { bodyLimitBytes: 1e6, spoolAboveBytes: 1e6, unkept: () => undefined };
 
   async function startFront(take: (arrival: Arrival) => Promise<number>): Promise<number> {
     const arrive = (arrival: Arrival): void =>
@@ -183,6 +183,22 @@ describe('a body that comes too slowly', () => {
 
 describe('a crowd in the queue', () => {
   const CROWD = 2000;
+
+  test('that leaves at any moment is no failed request', async () => {
+    const gateway = await startGateway();
+    await gateway.join();
+    for (let round = 0; round < 400; round += 1) {
+      const socket = open(gateway.port);
+      await once(socket, 'connect');
+      socket.write(GET);
+      // Before, amid and after its answer.
+      const end = performance.now() + (round % 20) / 10;
+      while (performance.now() < end) await new Promise((turn) => setImmediate(turn));
+      socket.resetAndDestroy();
+    }
+    await gateway.hear('report', ({ report }) => report.inFlight === 0);
+    expect(gateway.said.filter(({ type }) => type === 'log')).toEqual([]);
+  });
 
   test('that leaves takes its place with it: 2000 clients', async () => {
     const gateway = await startGateway({ queueLength: CROWD, queueTimeoutMs: 120_000 });

@@ -4,9 +4,21 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
-import { answers, ECHO_APP, freePort, isAlive, killOne, waitUntil } from '../support/processes.ts';
+import {
+  answers,
+  ECHO_APP,
+  freePort,
+  isAlive,
+  killOne,
+  statusOf,
+  waitUntil,
+} from '../support/processes.ts';
+import { serveSource } from '../support/inline-app.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { readyPids, serve, statusOfPool, stopLoad } from '../support/serve.ts';
+
+/** Its siblings are born by then: the first worker is ready 200 ms after its first port. */
+const LATE_MS = 700;
 
 interface Served {
   readonly args?: readonly string[];
@@ -78,6 +90,22 @@ describe('an app that listens', () => {
     const clients = startClients('agent', { url: urlOf(second) });
     await expectNothingLostAt(pool, { url: urlOf(port) });
     await stopLoad(clients);
+  });
+
+  test('on a second port, long after the first, is served on both by all', async () => {
+    const second = await freePort();
+    const source = `
+      const { createServer } = require('node:http');
+      const answer = (_, response) => response.end('ok');
+      createServer(answer).listen(process.env.PORT);
+      const late = createServer(answer);
+      setTimeout(() => late.listen(${second}, () => console.log('second')), ${LATE_MS});
+    `;
+    const pool = await serveSource(source, ['--workers', '3']);
+    await waitUntil('three on the second port', () => pool.stdout.split('second').length > 3);
+    expect(pool.told('worker_crashed')).toEqual([]);
+    expect((await statusOfPool(pool)).listen.length).toBe(2);
+    expect(await statusOf(urlOf(second))).toBe(200);
   });
 
   test('on a unix socket: the file survives recycles and crashes, and is gone at the end', async () => {

@@ -1,9 +1,8 @@
-/** A blocked event loop is replaced; a supervisor that did not run itself blames nobody. */
-import { setTimeout as sleep } from 'node:timers/promises';
+/** A blocked event loop is noticed from outside and replaced. */
 import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
-import { isAlive, killOne, statusOf, waitUntil } from '../support/processes.ts';
-import { connectionsByPid, readyPids, serveEcho, stopLoad } from '../support/serve.ts';
+import { isAlive, statusOf } from '../support/processes.ts';
+import { connectionsByPid, serveEcho } from '../support/serve.ts';
 import { failureClasses, failuresOf, NO_FAILURES } from '../support/tally.ts';
 
 const ARGS = ['--unresponsive-timeout', '3s', '--kill-timeout', '500ms'];
@@ -40,32 +39,5 @@ describe('a blocked event loop', { timeout: 60_000 }, () => {
     expect(failuresOf(tally)).toBeLessThanOrEqual(held.get(pid) ?? 0);
     const order = pool.events.map(({ event }) => event);
     expect(order.lastIndexOf('worker_ready')).toBeLessThan(order.indexOf('recycled'));
-  });
-});
-
-describe('a supervisor that is suspended', { timeout: 60_000 }, () => {
-  // One is longer than the timeout by itself, the other one only with what was silent before it.
-  test.each([7000, 2800])('for %i ms blames nobody, and the workers serve on', async (ms) => {
-    const pool = await serveEcho(ARGS);
-    const before = readyPids(pool);
-    const clients = startClients('agent', { url: pool.url });
-    await waitUntil('answers', () => clients.tally.ok > 50);
-    killOne(pool.pid, 'SIGSTOP');
-    await sleep(ms);
-    const meanwhile = clients.tally.ok;
-    killOne(pool.pid, 'SIGCONT');
-    expect(meanwhile).toBeGreaterThan(100);
-    await pool.waitForTold('suspended');
-    // The proof that somebody is blamed would come within two reports.
-    await sleep(2500);
-    await stopLoad(clients);
-    expect(pool.told('unresponsive')).toEqual([]);
-    expect(pool.told('worker_killed')).toEqual([]);
-    expect(readyPids(pool)).toEqual(before);
-    expect(before.every(isAlive)).toBe(true);
-    const gap = pool.told('suspended')[0]?.gapMs ?? 0;
-    expect(gap).toBeGreaterThanOrEqual(ms - 1500);
-    pool.signal('SIGUSR2');
-    await pool.waitForTold('recycled', 2);
   });
 });

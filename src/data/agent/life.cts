@@ -8,6 +8,7 @@ import { adopt } from './handover.cts';
 import { askApp, warmUp } from './health.cts';
 import type { RawHandle } from './internals.cts';
 import { type Listener, watchListen } from './listen.cts';
+import { provide } from './park.cts';
 import { startReports } from './report.cts';
 
 type Received = Parameters<Parameters<typeof open>[0]>[0];
@@ -76,6 +77,9 @@ function receive(
       break;
     case 'heal':
       if (!isDraining()) heal();
+      break;
+    case 'listener':
+      if (handle !== undefined) provide(message.key, handle);
       break;
     case 'adopt': {
       const { id } = message;

@@ -24,6 +24,11 @@ export function parkOnClose(key: ListenKey, handle: RawHandle, closed: () => voi
   setImmediate(() => Reflect.deleteProperty(handle, 'close'));
 }
 
+/** A socket that a sibling bound after we were born, for when the app asks for its address. */
+export function provide(key: ListenKey, handle: RawHandle): void {
+  parked.set(key, { handle, clients: [], timer: undefined });
+}
+
 /** The parked handle of an address, which is then the caller's. */
 export function unpark(key: ListenKey): Parked | undefined {
   const entry = parked.get(key);
@@ -39,7 +44,7 @@ export function unpark(key: ListenKey): Parked | undefined {
 /** From the probe to the real listen there is a promise or two, never a second. */
 const PARKED_MS = 1000;
 
-const parked = new Map<ListenKey, Parked & { readonly timer: NodeJS.Timeout }>();
+const parked = new Map<ListenKey, Parked & { readonly timer: NodeJS.Timeout | undefined }>();
 
 function park(key: ListenKey, handle: RawHandle): void {
   const clients: RawHandle[] = [];

@@ -169,10 +169,9 @@ function tryAgain(dispatch: Dispatch, job: Job): void {
 
 function fail(dispatch: Dispatch, job: Job, member: Member<Job>, result: Failure): void {
   const reason = job.signal.aborted ? (job.signal.reason as AbortReason) : null;
-  // Without a reason: its connection broke after we had written the last of the answer.
-  if (reason === 'client_gone' || (reason === null && result.stage === 'aborted')) {
-    return finish(job);
-  }
+  // A client may also leave when its answer is complete, but not yet on the wire.
+  const isGone = reason === 'client_gone' || (reason === null && result.stage === 'aborted');
+  if (isGone) return finish(job);
   const fault = job.body.fault();
   if (fault === null) {
     dispatch.report.failed(job, member.slot, reason ?? result.detail, result.stage);
