@@ -18,6 +18,7 @@ import { launchOf, policyWithin, type Means } from './launch.ts';
 import { upstreamLaunchOf, type PortBook } from './launch-upstream.ts';
 import { createListeners, urlOf, type Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
+import { overdueTeller } from './overdue.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
 
 export interface AppPoolOptions {
@@ -89,18 +90,17 @@ class Pool implements AppPool {
     this.#config = options.config;
     this.#means = options.means;
     this.name = options.config.name;
-    const { settings } = options.config;
     this.#kind = this.#kindOf(options.config);
-    this.#link = isBehindGateway(settings, this.#kind) ? this.#createLink() : null;
+    this.#link = isBehindGateway(options.config.settings, this.#kind) ? this.#createLink() : null;
     this.#launches.set(0, this.#launch(options.config, options.means));
     const policy = this.#policy(options.config);
-    const onPid = options.shared.onPid;
+    const { onPid } = options.shared;
     const isBlind = this.#link !== null && this.#kind.kind !== 'node';
     const common = {
       ...options.shared,
       onPid: (pid: number, alive: boolean) => onPid(pid, alive, isBlind),
       onListenFailure: (message: string) => void (this.#listenFailure = message),
-      onOverdue: (request: object) => options.log.write('warn', 'request_timeout', { ...request }),
+      onOverdue: overdueTeller(options.log, this.#kind),
     };
     const listening = {
       listeners: this.listeners,

@@ -41,7 +41,10 @@ export function makeDokuWiki(): string {
   writeFileSync(join(conf, 'local.php'), `<?php\n${lines.join('\n')}\n`);
   writeFileSync(join(conf, 'acl.auth.php'), '*  @ALL  8\n');
   const hash = execFileSync('php', ['-r', `echo password_hash('${PASSWORD}', PASSWORD_BCRYPT);`]);
-  writeFileSync(join(conf, 'users.auth.php'), `admin:${hash}:Admin:a@example.org:admin,user\n`);
+  writeFileSync(
+    join(conf, 'users.auth.php'),
+    `admin:${hash.toString()}:Admin:a@example.org:admin,user\n`,
+  );
   return root;
 }
 
