@@ -1,4 +1,4 @@
-/** A MediaWiki of its own, out of Debian's package: a folder with a SQLite database and settings. */
+/** A MediaWiki out of Debian's package: a folder with a SQLite database and settings. */
 import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './setup.mjs';
@@ -30,8 +30,8 @@ export async function installMediaWiki(folder, settings = '') {
 // --- internal ---
 
 /**
- * Without jobs at the end of requests, which would make some of them slow. Sessions in the database:
- * APCu, which the installer chooses, belongs to one php-cgi alone.
+ * Without jobs at the end of requests, which would make some of them slow. Sessions in the
+ * database: APCu, which the installer chooses, belongs to one php-cgi alone.
  */
 function settingsIn(folder) {
   return `

@@ -1,6 +1,6 @@
 /**
- * Which PHP functions a php-cgi is in, read out of its memory from outside: php-fpm does that for its
- * slow log, and php-cgi has no signal that prints it. Nothing is stopped and nothing is written, so
+ * Which PHP functions a php-cgi is in, read out of its memory from outside. php-fpm does that for
+ * its slow log, and php-cgi has no signal that prints it. Nothing is stopped, nothing is written, so
  * a stack may be torn while functions come and go; whoever is stuck stands still.
  *
  * The layout of a frame has been the same since PHP 7.0. What moved from version to version (where
@@ -10,8 +10,8 @@ import { closeSync, openSync, readFileSync, readlinkSync, readSync } from 'node:
 import { join } from 'node:path';
 
 /**
- * Newest first: `sleep()`, `Job::run() /srv/app/job.php:12`, `/srv/app/index.php:3`. Null where there
- * is none, or it may not be read (another user's process, a thread-safe build, no /proc).
+ * Newest first: `sleep()`, `Job::run() /srv/app/job.php:12`, `/srv/app/index.php:3`. Null where
+ * there is none, or it may not be read (another user's process, a thread-safe build, no /proc).
  */
 export function readPhpStack(pid: number, root = '/'): readonly string[] | null {
   const folder = join(root, 'proc', String(pid));
@@ -139,7 +139,7 @@ function readAt(file: number, address: number, bytes: number): Buffer | null {
 /** The kernel maps nothing below (vm.mmap_min_addr). */
 const LOWEST_ADDRESS = 65_536;
 
-/** Where the program keeps `executor_globals`: a symbol that extensions need, so it is never stripped. */
+/** Where `executor_globals` is: a symbol that extensions need, so it is never stripped. */
 function findGlobals(folder: string): Globals | null {
   const program = openSync(join(folder, 'exe'), 'r');
   try {

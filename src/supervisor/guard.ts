@@ -10,9 +10,9 @@ import { startTimeOf, type Root } from '../metrics/process-memory.ts';
 
 export interface Guard {
   /**
-   * A worker, leader of its own process group, that must not outlive us. One that knows nothing of
-   * us, and gets its requests from a gateway that does, is `blind`: told to leave when only such are
-   * left.
+   * A worker, leader of its own process group, that must not outlive us. One that knows nothing
+   * of us, and gets its requests from a gateway that does, is `blind`: told to leave when only
+   * such are left.
    */
   watch(pid: number, options?: { readonly blind: boolean }): void;
   unwatch(pid: number): void;

@@ -1,4 +1,4 @@
-/** What is told of a request that ran past its deadline: with the stack, where the worker is PHP. */
+/** What is told of a request that ran past its deadline: with the stack, where it is PHP. */
 import type { Kind } from '../config/kind.ts';
 import { readPhpStack } from '../metrics/php-stack.ts';
 import type { OverdueRequest } from './hearing.ts';

@@ -1,4 +1,4 @@
-/** The PHP stack of a stuck worker, read from outside: with opcache and without, and never by force. */
+/** The PHP stack of a stuck worker, read from outside: with opcache and without. */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
