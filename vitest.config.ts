@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 /** Real processes need the machine for themselves: more at once only makes each of them slow. */
 const REAL_FILES_AT_ONCE = 2;
 
+/** What is about memory per second cannot share two cores with other tests that load them. */
+const ALONE = 'memory-forecast|heal|box';
+
 const TEST_TIMEOUT_MS = 30_000;
 
 export default defineConfig({
@@ -26,9 +29,18 @@ export default defineConfig({
         test: {
           name: 'real',
           // No `exclude` here: it would take the place of the one on the command line.
-          include: ['test/!(unit|sim|docs|leak)/**/*.test.ts'],
+          include: [`test/!(unit|sim|docs|leak)/**/!(${ALONE}).test.ts`],
           maxWorkers: REAL_FILES_AT_ONCE,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: [`test/real/@(${ALONE}).test.ts`],
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -45,6 +45,35 @@ export function phpFpmPlan({ folder, port, opsPort, home }) {
   };
 }
 
+/** As many children as there are requests; else what php-fpm's own example configuration says. */
+export function phpFpmBurstPlan({ folder, starts, port }, manager, most) {
+  const [user, group] = [process.getuid(), process.getgid()];
+  const config = [
+    '[global]',
+    `error_log = ${join(folder, 'php-fpm.log')}`,
+    '[www]',
+    `user = ${user}`,
+    `group = ${group}`,
+    `listen = 127.0.0.1:${port}`,
+    `pm = ${manager}`,
+    `pm.max_children = ${most}`,
+    ...(manager === 'dynamic'
+      ? ['pm.start_servers = 2', 'pm.min_spare_servers = 1', 'pm.max_spare_servers = 3']
+      : ['pm.process_idle_timeout = 2s']),
+  ];
+  const script = `<?php
+file_put_contents('${starts}', floor(microtime(true) * 1000) . "\n", FILE_APPEND | LOCK_EX);
+sleep(1);
+echo 'ok';
+`;
+  return {
+    command: BINARY,
+    args: ['--nodaemonize', '--allow-to-run-as-root', '--fpm-config', join(folder, 'php-fpm.conf')],
+    url: `fcgi://127.0.0.1:${port}${join(folder, 'slow.php')}`,
+    files: { 'php-fpm.conf': `${config.join('\n')}\n`, 'slow.php': script },
+  };
+}
+
 /** With the default `process_control_timeout` of 0 nothing is waited for. */
 export function phpFpmReload({ pid }) {
   process.kill(pid, 'SIGUSR2');

@@ -30,17 +30,21 @@ export function table(head, rows) {
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** Machine, versions, date and command, as one paragraph. */
-export function circumstances(command) {
+/** Date, command and machine. */
+export function machine(command) {
   const [cpu] = cpus();
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
-  const node = execFileSync(NODE, ['--version'], { encoding: 'utf8' }).trim();
-  const versions = ['pm2', 'wattpm', 'express'].map((name) => `${name} ${versionOf(name)}`);
   return [
     `${new Date().toISOString().slice(0, 10)}, \`${command}\`; ${cpus().length} × ${cpu.model},`,
-    `${memory}, Linux ${release()}, load average at the start ${loadavg()[0].toFixed(2)};`,
-    `Node ${node} for all, ${versions.join(', ')}.`,
+    `${memory}, Linux ${release()}, load average at the start ${loadavg()[0].toFixed(2)}`,
   ].join(' ');
+}
+
+/** The same with the versions of all contenders, as one paragraph. */
+export function circumstances(command) {
+  const node = execFileSync(NODE, ['--version'], { encoding: 'utf8' }).trim();
+  const versions = ['pm2', 'wattpm', 'express'].map((name) => `${name} ${versionOf(name)}`);
+  return `${machine(command)}; Node ${node} for all, ${versions.join(', ')}.`;
 }
 
 /** Puts the text between `<!-- name -->` and `<!-- /name -->` of docs/benchmarks.md. */

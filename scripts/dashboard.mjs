@@ -158,7 +158,7 @@ const ALERTS = [
   ],
   [
     'CofferdamLimitTooSoon',
-    'cofferdam_worker_limit_in_seconds < 60',
+    'cofferdam_time_to_limit_seconds < 60',
     '15m',
     'warning',
     'Workers reach their memory limit within a minute, again and again.',

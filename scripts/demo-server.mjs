@@ -1,9 +1,9 @@
-/** `cofferdam serve` as a child of the demo: what it is told, what it tells, how it ends. */
+/** `cofferdam serve` as a child of the demo or a bench: what it is told, what it tells, how it ends. */
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './free-port.mjs';
 import { ROOT } from './setup.mjs';
 
 const START_TIMEOUT_MS = 30_000;
@@ -11,14 +11,19 @@ const STOP_TIMEOUT_MS = 20_000;
 /** Enough of the output to see why something went wrong. */
 const LAST_LINES = 15;
 
-/** Serves an app on a free port; resolves at once, `ready` does when all workers are. */
-export async function startServing(app, settings) {
+/**
+ * Serves an app on a free port; resolves at once, `ready` does when all workers are. `enter`: a
+ * command that goes before ours, and becomes it.
+ */
+export async function startServing(app, settings, enter = []) {
   const port = await freePort();
   const address = { name: `demo-${process.pid}`, host: '127.0.0.1', port, log: 'json' };
   const flags = { ...settings, ...address };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const main = join(ROOT, 'dist/cli/main.js');
+  const [command, ...rest] = [...enter, process.execPath, main, 'serve', app, ...args];
   // In a group of its own: Ctrl-C is for us, and we stop the load before we stop the server.
-  const child = spawn(process.execPath, [join(ROOT, 'dist/cli/main.js'), 'serve', app, ...args], {
+  const child = spawn(command, rest, {
     cwd: ROOT,
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -31,12 +36,14 @@ export async function startServing(app, settings) {
   const lines = [];
   const recycles = {};
   const replacements = [];
+  let started = null;
   let setReady;
   const allReady = new Promise((resolve) => (setReady = resolve));
   createInterface(child.stderr).on('line', (line) => {
     lines.push(line);
     if (lines.length > LAST_LINES) lines.shift();
     const event = parseEvent(line);
+    if (event?.event === 'starting') started = event;
     if (event?.event === 'all_ready') setReady();
     if (event?.event !== 'recycled') return;
     recycles[event.reason] = (recycles[event.reason] ?? 0) + 1;
@@ -57,6 +64,8 @@ export async function startServing(app, settings) {
     exited,
     recycles,
     replacements,
+    /** What it told first: its budget, and where that comes from. */
+    started: () => started,
     lastLines: () => lines.join('\n'),
     async stop() {
       child.kill('SIGTERM');
@@ -76,15 +85,4 @@ function parseEvent(line) {
     // The app's own stderr comes the same way.
     return null;
   }
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -4,7 +4,8 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { EXIT_MEANINGS, KILLED_MEANING } from '../dist/config/exit-codes.js';
-import { allowsSource, GROUPS, variableOf } from '../dist/config/setting-row.js';
+import { allowsSource, GROUPS, LEAK_GROUPS, variableOf } from '../dist/config/setting-row.js';
+import { LEAK_SETTINGS } from '../dist/config/settings-leak.js';
 import { SETTINGS } from '../dist/config/settings.js';
 import { SIGNALS } from '../dist/config/signals.js';
 import { describeValue, formatValue } from '../dist/config/values.js';
@@ -15,6 +16,7 @@ const FOLDER = new URL('../docs/reference/', import.meta.url);
 
 const pages = {
   'settings.md': settingsPage(),
+  'leak.md': leakPage(),
   'errors.md': errorsPage(),
   'exit-codes.md': exitCodesPage(),
   'signals.md': signalsPage(),
@@ -70,12 +72,27 @@ Sizes and times are texts with their unit, in files too: \`512MiB\`, \`1.5GiB\`,
   );
 }
 
-function settingsGroup(group, rows) {
+function leakPage() {
+  return page(
+    'Flags of `cofferdam leak`',
+    `An experiment is described by its command line alone: there are no variables and no file for it. What it does with them is told in
+[the guide](../guide/leak.md).`,
+    ...LEAK_GROUPS.map((group) =>
+      settingsGroup(
+        group,
+        LEAK_SETTINGS.filter((row) => row.group === group),
+        () => [],
+      ),
+    ),
+  );
+}
+
+function settingsGroup(group, rows, remarksOn = remarks) {
   const lines = rows.map((row) => [
     [`\`${row.key}\``, ...(row.short ? [`\`-${row.short}\``] : [])].join(', '),
     takes(row),
     defaultOf(row),
-    [row.sentence, ...remarks(row)].join(' '),
+    [row.sentence, ...remarksOn(row)].join(' '),
   ]);
   return `## ${group}\n\n${table(['Setting', 'Takes', 'Default', 'What it does'], lines)}`;
 }

@@ -17,7 +17,8 @@ import { build, buildService, installPackages, installTools, ROOT, runBin } from
 const NOT_CORE = [
   'test/docs/**',
   'test/support/**',
-  'test/real/{package,demo,load,leak,leak-corpus,metrics,php-apps}.test.ts',
+  'test/real/{memory-forecast,heal,box}.test.ts',
+  'test/real/{package,demo,load,leak,leak-arms,leak-corpus,metrics,php-apps}.test.ts',
   'test/real/{cli,page}*.test.ts',
 ];
 

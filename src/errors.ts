@@ -31,12 +31,12 @@ export const ERRORS = {
   },
   COF_UNKNOWN_SETTING: {
     meaning: 'A flag, an environment variable or a key in the configuration file does not exist.',
-    hint: 'See `cofferdam serve --help` for the settings.',
+    hint: 'See `cofferdam help <command>` for the settings of a command.',
     exitCode: EXIT.usage,
   },
   COF_BAD_VALUE: {
     meaning: 'A setting has a value that is not of its kind, or outside its limits.',
-    hint: 'See docs/reference/settings.md for what each setting takes.',
+    hint: 'See `cofferdam help <command>` for what each setting takes.',
     exitCode: EXIT.usage,
   },
   COF_CONFLICT: {
@@ -76,7 +76,7 @@ export const ERRORS = {
   },
   COF_APP_DOES_NOT_BOOT: {
     meaning: 'The first worker did not become ready.',
-    hint: 'Start the app by itself (`node <app>`) and mend what it prints.',
+    hint: 'Start the app by itself, without Cofferdam, and mend what it prints.',
     exitCode: EXIT.appDoesNotBoot,
   },
   COF_PORT_IN_USE: {
@@ -97,6 +97,12 @@ export const ERRORS = {
   COF_ALREADY_RUNNING: {
     meaning: 'Another Cofferdam of the same name runs on this machine.',
     hint: 'Give this one a name of its own with --name.',
+    exitCode: EXIT.failed,
+  },
+  COF_RELOAD_ROLLED_BACK: {
+    meaning:
+      'The first worker of a reloaded configuration did not become ready: the old one stays.',
+    hint: 'Mend what keeps it from booting, then reload again.',
     exitCode: EXIT.failed,
   },
   COF_CONTROL_REFUSED: {

@@ -42,6 +42,8 @@ export interface WorkerBrief {
   readonly handover: boolean;
   /** False for a worker that is kept for health checks: it listens only for show. */
   readonly accept?: boolean;
+  /** The supervisor accepts on the sockets it inherits, and needs copies to let go of its own. */
+  readonly lend?: boolean;
   /** Milliseconds the worker may go on finishing requests when its supervisor dies. */
   readonly orphanGraceMs: number;
 }
@@ -64,6 +66,9 @@ export interface WorkerReport {
 
 /** How an answer ended: its status class, or its client was gone before. */
 export const ANSWER_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
+
+/** Why a request got no worker from the queue of a gateway. */
+export const REJECTIONS = ['queue_full', 'queue_timeout', 'no_worker', 'bad_request'] as const;
 
 /** Upper ends of the duration buckets, milliseconds: those that OpenTelemetry advises for HTTP. */
 export const DURATION_BOUNDS_MS = [
@@ -101,14 +106,19 @@ export type WorkerMessage =
   | { readonly type: 'hello'; readonly handover: boolean; readonly node: string }
   /**
    * A server listens. With `inherited: false` the message carries the listening handle (the raw
-   * `TCP` or `Pipe` wrap), which the supervisor keeps for all later workers.
+   * `TCP` or `Pipe` wrap), which the supervisor keeps for all later workers; otherwise it does so
+   * only if the worker was told to `lend` it.
    */
   | {
       readonly type: 'listening';
       readonly key: ListenKey;
       readonly address: ListenAddress;
       readonly inherited: boolean;
+      /** The key of the activated socket that it took, the first worker to ask for an address. */
+      readonly activated?: ListenKey;
       readonly scheme: 'http' | 'https' | 'http2' | 'tcp';
+      /** Whether it wants TLS; HTTP/2 may be spoken without. */
+      readonly secure: boolean;
     }
   | {
       readonly type: 'listen_failed';
@@ -122,6 +132,8 @@ export type WorkerMessage =
       readonly type: 'report';
       readonly report: WorkerReport;
       readonly measures: WorkerMeasures;
+      /** Out of turn, for its requests have become many: its memory is not looked at. */
+      readonly early?: boolean;
     }
   /**
    * One idle connection, whose raw handle comes along, for a sibling that listens on `key`. `fresh`
@@ -169,6 +181,8 @@ export type SupervisorMessage =
       /** The whole pool stops: an idle connection has nothing to wait for. */
       readonly final: boolean;
     }
+  /** The gateway drains this worker: only the app is told, for whatever it keeps open for long. */
+  | { readonly type: 'leaving'; readonly deadlineMs: number; readonly longDeadlineMs: number }
   /** Collect garbage now; answer with `healed`, or not at all if that cannot be done. */
   | { readonly type: 'heal' }
   /** A deadline came: end these connections now, then say `drained` when nothing is left. */

@@ -1,12 +1,18 @@
 /** `--help`, made from the settings table and the command table. */
 import { EXIT_MEANINGS, KILLED_MEANING } from '../config/exit-codes.ts';
-import { allowsSource, GROUPS, placeholderOf, type SettingRow } from '../config/setting-row.ts';
+import {
+  allowsSource,
+  GROUPS,
+  LEAK_GROUPS,
+  placeholderOf,
+  type SettingRow,
+} from '../config/setting-row.ts';
 import { SETTINGS } from '../config/settings.ts';
 import { SIGNALS } from '../config/signals.ts';
 import { formatValue } from '../config/values.ts';
 import { EXIT } from '../errors.ts';
 import type { CommandContext } from './command.ts';
-import { COMMANDS, INSTANCE_SETTINGS, type Command } from './commands.ts';
+import { COMMANDS, settingsOf, type Command } from './commands.ts';
 import { painterFor, type Paint } from './terminal.ts';
 
 /** Help of one command, or of the program; ends with a newline. */
@@ -60,16 +66,13 @@ function renderProgram(page: Page): readonly string[] {
 }
 
 function renderCommand(page: Page, command: Command): readonly string[] {
-  const isInstance = (row: SettingRow): boolean => INSTANCE_SETTINGS.some((key) => key === row.key);
-  const all = command.settings === 'all';
-  const rows = all ? SETTINGS : command.settings === 'none' ? [] : SETTINGS.filter(isInstance);
   return [
     command.summary,
     list(page, 'Examples', command.examples),
     list(page, 'Usage', [command.usage]),
-    ...settingGroups(page, rows),
+    ...settingGroups(page, settingsOf(command)),
     table(page, 'Other', [...command.switches, ...globalEntries()]),
-    ...(all ? appendix(page) : []),
+    ...(command.settings === 'all' ? appendix(page) : []),
   ];
 }
 
@@ -79,7 +82,7 @@ function commandList(page: Page): string {
 }
 
 function settingGroups(page: Page, rows: readonly SettingRow[]): readonly string[] {
-  return GROUPS.map((group) => {
+  return [...new Set([...GROUPS, ...LEAK_GROUPS])].map((group) => {
     const entries = rows
       .filter((row) => row.group === group && !isFileOnly(row))
       .map((row): Entry => [flagOf(row), `${row.sentence} [${defaultOf(row)}]`]);

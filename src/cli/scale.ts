@@ -1,4 +1,4 @@
-/** `cofferdam scale N`: more or fewer workers, within the limits of `--workers MIN..MAX`. */
+/** `cofferdam scale [POOL] N`: more or fewer workers, within the limits of `--workers MIN..MAX`. */
 import { parseFlags } from '../config/flags.ts';
 import { CofferdamError, EXIT } from '../errors.ts';
 import type { CommandContext } from './command.ts';
@@ -6,11 +6,13 @@ import { INSTANCE_SETTINGS } from './commands.ts';
 import { ANSWER_TIMEOUT_MS, ask, findInstance } from './control-client.ts';
 
 export async function run(argv: readonly string[], context: CommandContext): Promise<number> {
-  const flags = parseFlags(argv, { settings: INSTANCE_SETTINGS, switches: ['json'], wordsMax: 1 });
-  const slots = parseCount(flags.words[0]);
+  const flags = parseFlags(argv, { settings: INSTANCE_SETTINGS, switches: ['json'], wordsMax: 2 });
+  const [pool] = flags.words.length > 1 ? flags.words : [];
+  const slots = parseCount(flags.words.at(-1));
   const instance = await findInstance(flags, context);
   const timeoutMs = ANSWER_TIMEOUT_MS;
-  const { from, to } = await ask({ command: 'scale', slots }, instance, { timeoutMs });
+  const request = { command: 'scale', slots, ...(pool === undefined ? {} : { pool }) } as const;
+  const { from, to } = await ask(request, instance, { timeoutMs });
   const text = flags.switches.has('json')
     ? JSON.stringify({ ok: true, from, to })
     : from === to

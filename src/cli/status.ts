@@ -40,10 +40,12 @@ export async function run(argv: readonly string[], context: CommandContext): Pro
 /** At most 80 columns for up to 999 slots; ends with a newline. */
 export function renderStatus(status: Status, paint: Paint): string {
   const { budget, treeBytes, supervisorBytes } = status;
+  // Each pool says where it listens then.
+  const several = status.pools.length > 1;
   const percent = Math.round((treeBytes / budget.bytes) * 100);
   return [
     `${paint('bold', status.name)}  ${status.state}  pid ${status.pid}  up ${age(status.uptimeMs)}`,
-    `listening  ${status.listen.join('  ') || 'not yet'}`,
+    ...(several ? [] : [`listening  ${status.listen.join('  ') || 'not yet'}`]),
     `memory     ${formatBytes(treeBytes)} of ${formatBytes(budget.bytes)} (${percent}%, ` +
       `${budget.origin}), supervisor ${formatBytes(supervisorBytes)}`,
     `recycles   ${countRecycles(status)}`,
@@ -64,11 +66,9 @@ function countRecycles({ recycles }: Status): string {
 /** The name of a pool only matters where there are several. */
 function renderPool(pool: PoolStatus, status: Status, paint: Paint): readonly string[] {
   const workers = status.workers.filter((worker) => worker.pool === pool.name);
-  const waiting = pool.waiting === null ? '' : `  ${pool.waiting} waiting`;
-  const title = `${paint('bold', pool.name)}  ${pool.app}  ${pool.listen.join('  ')}${waiting}`;
+  const queue = pool.waiting === null ? [] : [`queue      ${pool.waiting} waiting`];
   return [
-    '',
-    ...(status.pools.length > 1 ? [title] : waiting === '' ? [] : [`queue     ${waiting}`, '']),
+    ...(status.pools.length > 1 ? ['', titleOf(pool, status, paint)] : [...queue, '']),
     ...pool.notes.map((note) => `${paint('yellow', 'note')}       ${note}`),
     ...renderWorkers(workers, paint),
     ...(pool.healthWorkers.length === 0
@@ -76,6 +76,26 @@ function renderPool(pool: PoolStatus, status: Status, paint: Paint): readonly st
       : ['', paint('dim', 'kept for health checks'), ...renderWorkers(pool.healthWorkers, paint)]),
   ];
 }
+
+/** `api  http://0.0.0.0:3001  3 waiting  …/api/server.js`, in 80 columns. */
+function titleOf(pool: PoolStatus, status: Status, paint: Paint): string {
+  const facts = [
+    // Each has the state of the whole, but for the one that is behind or ahead.
+    ...(pool.state === status.state ? [] : [pool.state]),
+    ...pool.listen,
+    ...(pool.waiting === null ? [] : [`${pool.waiting} waiting`]),
+  ];
+  const text = ['', ...facts, ''].join('  ');
+  const room = Math.max(APP_CHARS_MIN, COLUMNS - pool.name.length - text.length);
+  const app = pool.app.length > room ? `…${pool.app.slice(1 - room)}` : pool.app;
+  return paint('bold', pool.name) + text + app;
+}
+
+/** Everybody's terminal is as wide. */
+const COLUMNS = 80;
+
+/** The name of a file, at least. */
+const APP_CHARS_MIN = 12;
 
 function renderWorkers(workers: readonly WorkerStatus[], paint: Paint): readonly string[] {
   const [head = '', ...rows] = alignColumns(

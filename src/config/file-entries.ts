@@ -16,9 +16,10 @@ export interface PoolEntries {
 /** The key that holds the tables of the pools. */
 const POOLS = 'pools';
 
-/** As a label of metrics, and beside the names that the program uses itself. */
+/** As a label of metrics; `web-gateway` is the gateway in front of the pool `web`. */
 const NAME_FORM = /^[a-z][a-z0-9-]{0,30}$/;
-const TAKEN = ['health', 'gateway'];
+
+const TAKEN_FORM = /(?:^|-)(?:health|gateway)$/;
 
 /** What is said for all pools. `lenient`: what is unknown is passed over, not refused. */
 export function readEntries(file: ConfigFile, lenient: boolean): readonly Given[] {
@@ -36,9 +37,9 @@ export function readPoolEntries(file: ConfigFile): readonly PoolEntries[] {
   }
   return Object.entries(tables).map(([name, entries]) => {
     const path = `${POOLS}/${name}`;
-    if (!NAME_FORM.test(name) || TAKEN.includes(name)) {
+    if (!NAME_FORM.test(name) || TAKEN_FORM.test(name)) {
       throw new CofferdamError('COF_BAD_VALUE', `${name} cannot be the name of a pool`, {
-        hint: `Use up to 31 small letters, digits and hyphens, but not ${TAKEN.join(' or ')}.`,
+        hint: 'Use up to 31 small letters, digits and hyphens; not health or gateway at the end.',
       });
     }
     if (!isTable(entries)) {

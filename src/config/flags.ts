@@ -16,7 +16,9 @@ export interface Flags {
 }
 
 export interface FlagRules {
-  /** Settings that this command takes; all by default. */
+  /** The table of this command; that of `serve` by default. */
+  readonly table?: readonly SettingRow[];
+  /** Settings of the table that this command takes; all by default. */
   readonly settings?: readonly SettingKey[];
   /** Switches that only this command has, without dashes. */
   readonly switches?: readonly string[];
@@ -52,7 +54,7 @@ export function parseFlags(argv: readonly string[], rules: FlagRules = {}): Flag
     given.push({ key: 'args', value: rest, name: 'args', origin: flagOrigin('-- …') });
   } else words.push(...rest);
   refuseMoreWords(words, rules, rows);
-  return { given: joinLists(given), switches: seen, words };
+  return { given: joinLists(given, rows), switches: seen, words };
 }
 
 // --- internal ---
@@ -69,8 +71,9 @@ type Token =
   | { readonly kind: 'positional'; readonly value: string }
   | { readonly kind: 'option-terminator' };
 
-function rowsOf({ settings }: FlagRules): readonly SettingRow[] {
-  return SETTINGS.filter((row) => settings === undefined || settings.includes(row.key));
+function rowsOf({ table = SETTINGS, settings }: FlagRules): readonly SettingRow[] {
+  const keys: readonly string[] | undefined = settings;
+  return table.filter((row) => keys === undefined || keys.includes(row.key));
 }
 
 function tokensOf(argv: readonly string[], rows: readonly SettingRow[]): readonly Token[] {
@@ -139,13 +142,18 @@ function unknownFlag(
 }
 
 /** A flag that is given twice: the last one counts, but lists grow. */
-function joinLists(given: readonly Given[]): readonly Given[] {
+function joinLists(given: readonly Given[], rows: readonly SettingRow[]): readonly Given[] {
   const byKey = new Map<string, Given>();
   for (const next of given) {
-    const before = byKey.get(next.key);
-    const isList = SETTINGS.some((row) => row.key === next.key && row.kind === 'list');
-    const joins = isList && typeof before?.value === 'string' && typeof next.value === 'string';
-    byKey.set(next.key, joins ? { ...next, value: `${before.value} ${next.value}` } : next);
+    const before = byKey.get(next.key)?.value;
+    const kind = rows.find(({ key }) => key === next.key)?.kind;
+    const isText = typeof before === 'string' && typeof next.value === 'string';
+    if (kind === 'texts') {
+      const texts: readonly unknown[] = Array.isArray(before) ? before : [];
+      byKey.set(next.key, { ...next, value: [...texts, next.value] });
+    } else if (kind === 'list' && isText) {
+      byKey.set(next.key, { ...next, value: `${before} ${next.value}` });
+    } else byKey.set(next.key, next);
   }
   return [...byKey.values()];
 }

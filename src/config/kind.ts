@@ -37,10 +37,15 @@ export function nameOf(settings: Settings): string {
   return app ?? command[0] ?? args[0] ?? root ?? '';
 }
 
-/** Whether requests come to the workers through the gateway. */
-export function isBehindGateway(settings: Settings, { kind }: Kind): boolean {
-  if (kind === 'node') return settings.dispatch === 'gateway';
-  if (settings.dispatch !== 'direct') return true;
+/** Whether requests come to the workers through the gateway. Throws COF_CONFLICT. */
+export function isBehindGateway({ dispatch, tlsCert }: Settings, { kind }: Kind): boolean {
+  if (dispatch === 'gateway') return true;
+  if (dispatch === 'auto') return kind !== 'node' || tlsCert !== null;
+  if (kind === 'node' && tlsCert === null) return false;
+  if (kind === 'node') {
+    const message = '--tls-cert is for the gateway: with --dispatch direct the app has its own TLS';
+    throw new CofferdamError('COF_CONFLICT', message);
+  }
   throw new CofferdamError(
     'COF_CONFLICT',
     `--dispatch direct is for Node apps: a ${kind} worker cannot take connections from us`,

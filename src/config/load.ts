@@ -8,7 +8,7 @@ import { readEntries, readPoolEntries, type PoolEntries } from './file-entries.t
 import { readConfigFile } from './file.ts';
 import type { Flags } from './flags.ts';
 import type { Given, Origin } from './given.ts';
-import { propertyOf, variableOf, type SettingRow } from './setting-row.ts';
+import { propertyOf, variableOf, type SettingRow, type SettingsOf } from './setting-row.ts';
 import { SETTINGS, type SettingKey, type Settings } from './settings.ts';
 import { validatePools, validateSettings } from './validate.ts';
 import { parseFileValue } from './values.ts';
@@ -61,6 +61,18 @@ export async function readConfig(request: ConfigRequest): Promise<Config> {
   for (const { settings } of config.pools) validateSettings(settings);
   validatePools(config.pools);
   return config;
+}
+
+/** The settings of a table of its own, from flags and defaults alone. */
+export function readFlags<Row extends SettingRow>(
+  table: readonly Row[],
+  { given }: Flags,
+): SettingsOf<Row> {
+  const entries = table.map((row) => {
+    const winner = given.find(({ key }) => key === row.key);
+    return [propertyOf(row), winner === undefined ? row.default : understand(row, winner)];
+  });
+  return Object.fromEntries(entries) as SettingsOf<Row>;
 }
 
 /**

@@ -11,7 +11,10 @@ export interface KindValues {
   enum: string;
   boolean: boolean;
   string: string;
+  /** One text, split at spaces. */
   list: readonly string[];
+  /** Each time it is given, one more text. */
+  texts: readonly string[];
   map: Readonly<Record<string, string>>;
 }
 
@@ -26,6 +29,7 @@ export interface WorkerRange {
 /** `auto` is among the texts. */
 export type SettingValue = KindValues[SettingKind] | null;
 
+/** Parts of the reference of `serve` and the commands around it. */
 export const GROUPS = [
   'Application',
   'Network',
@@ -37,6 +41,15 @@ export const GROUPS = [
   'PHP and files',
   'Operations',
   'Output',
+] as const;
+
+/** Parts of the reference of `leak`. */
+export const LEAK_GROUPS = [
+  'Application',
+  'Requests',
+  'Experiment',
+  'Comparison',
+  'Report',
 ] as const;
 
 /** Where a setting may be given; every flag has its `COFFERDAM_…` variable. */
@@ -71,7 +84,7 @@ export interface SettingRow {
   readonly auto?: true;
   /** Relative paths in a file belong to the folder of that file. */
   readonly path?: true;
-  readonly group: (typeof GROUPS)[number];
+  readonly group: (typeof GROUPS)[number] | (typeof LEAK_GROUPS)[number];
   readonly sentence: string;
   /** Belongs to the instance: a pool cannot have its own. */
   readonly instance?: true;
@@ -84,6 +97,15 @@ export interface SettingRow {
   /** What other servers call it: for suggestions only. */
   readonly elsewhere?: readonly string[];
 }
+
+/**
+ * Settings of a table, checked and complete. Property names are the keys in camelCase with their
+ * unit at the end: `drainTimeoutMs`, `maxMemoryBytes`; shares are 0..1; 0 is off where off is
+ * allowed.
+ */
+export type SettingsOf<Row extends SettingRow> = {
+  readonly [R in Row as PropertyOf<R>]: ValueOf<R>;
+};
 
 const EVERYWHERE: readonly SettingSource[] = ['flag', 'env', 'file'];
 
@@ -101,6 +123,7 @@ const PLACEHOLDERS: Readonly<Record<SettingKind, string>> = {
   boolean: '',
   string: '<text>',
   list: '<list>',
+  texts: '<text>',
   map: '<table>',
 };
 
@@ -134,3 +157,16 @@ const UNIT_SUFFIXES: Readonly<Partial<Record<SettingKind, string>>> = {
   duration: 'Ms',
   bytes: 'Bytes',
 };
+
+type CamelCase<Key extends string> = Key extends `${infer Head}-${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : Key;
+
+type Suffix<Kind> = Kind extends 'duration' ? 'Ms' : Kind extends 'bytes' ? 'Bytes' : '';
+
+type PropertyOf<R extends SettingRow> = `${CamelCase<R['key']>}${Suffix<R['kind']>}`;
+
+type ValueOf<R extends SettingRow> =
+  | (R extends { readonly choices: readonly (infer Choice)[] } ? Choice : KindValues[R['kind']])
+  | (R extends { readonly auto: true } ? 'auto' : never)
+  | (R['default'] extends null ? null : never);

@@ -98,7 +98,7 @@ export const GATEWAY_SETTINGS = [
     key: 'dispatch',
     kind: 'enum',
     default: 'auto',
-    defaultText: 'auto: direct for Node, the gateway for all else',
+    defaultText: 'auto: direct for Node without --tls-cert, else the gateway',
     choices: ['auto', 'direct', 'gateway'],
     group: 'Gateway',
     sentence: 'Who takes connections: the workers themselves, or one queue in front of them.',

@@ -127,4 +127,15 @@ export const OPS_SETTINGS = [
     sentence: 'Replace a health worker when it is so old: its connections may have gone stale.',
     reload: false,
   },
+  {
+    key: 'termination-grace',
+    kind: 'duration',
+    instance: true,
+    default: 0,
+    off: true,
+    limits: { min: SECOND_MS, max: TIMER_MAX_MS, reason: 'in less nothing could be finished' },
+    group: 'Deadlines',
+    sentence: 'Time that whoever stops us gives before it kills; only compared with our own.',
+    elsewhere: ['termination-grace-period', 'termination-grace-period-seconds', 'grace-period'],
+  },
 ] as const satisfies readonly SettingRow[];

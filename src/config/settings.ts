@@ -6,7 +6,8 @@ import { MINUTE_MS, SECOND_MS, TIMER_MAX_MS } from './durations.ts';
 import { GATEWAY_SETTINGS, KIND_SETTINGS, PHP_SETTINGS } from './settings-gateway.ts';
 import { MEMORY_SETTINGS, SIZE_LIMITS } from './settings-memory.ts';
 import { OPS_SETTINGS } from './settings-ops.ts';
-import type { KindValues, SettingRow } from './setting-row.ts';
+import type { SettingRow, SettingsOf } from './setting-row.ts';
+import { SCALING_SETTINGS } from './settings-scaling.ts';
 
 const WAIT_LIMITS = { min: 100, max: TIMER_MAX_MS, reason: 'below 100ms nothing could finish' };
 export const SETTINGS = [
@@ -108,6 +109,7 @@ export const SETTINGS = [
     commonVariables: ['WEB_CONCURRENCY'],
     elsewhere: ['instances', 'processes', 'threads', 'num-workers'],
   },
+  ...SCALING_SETTINGS,
   {
     key: 'warmup-path',
     kind: 'string',
@@ -273,19 +275,4 @@ export type SettingKey = Row['key'];
  * All settings, checked and complete. Property names are the keys in camelCase with their unit at
  * the end: `drainTimeoutMs`, `maxMemoryBytes`; shares are 0..1; 0 is off where off is allowed.
  */
-export type Settings = { readonly [R in Row as PropertyOf<R>]: ValueOf<R> };
-
-// --- internal ---
-
-type CamelCase<Key extends string> = Key extends `${infer Head}-${infer Tail}`
-  ? `${Head}${Capitalize<CamelCase<Tail>>}`
-  : Key;
-
-type Suffix<Kind> = Kind extends 'duration' ? 'Ms' : Kind extends 'bytes' ? 'Bytes' : '';
-
-type PropertyOf<R extends Row> = `${CamelCase<R['key']>}${Suffix<R['kind']>}`;
-
-type ValueOf<R extends Row> =
-  | (R extends { readonly choices: readonly (infer Choice)[] } ? Choice : KindValues[R['kind']])
-  | (R extends { readonly auto: true } ? 'auto' : never)
-  | (R['default'] extends null ? null : never);
+export type Settings = SettingsOf<Row>;

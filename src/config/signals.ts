@@ -26,7 +26,7 @@ export const SIGNALS: readonly SignalRow[] = [
   },
   {
     signal: 'SIGHUP',
-    does: 'Reads the configuration again and replaces the workers one by one; an invalid file changes nothing.',
+    does: 'Reads the configuration again and replaces the workers one by one; one that is invalid or does not boot changes nothing.',
     command: 'cofferdam reload',
   },
   {

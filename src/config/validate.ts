@@ -4,13 +4,14 @@ import { BARE_WORKER_BYTES, explainLeastBudget, leastBudgetBytes } from './budge
 import { parseOpsAddress } from './ops-address.ts';
 import type { Origin } from './given.ts';
 import type { SettingKey, Settings } from './settings.ts';
-import { formatBytes, formatBytesExactly, formatShare } from './units.ts';
+import { formatBytes, formatBytesExactly, formatDuration, formatShare } from './units.ts';
 
 /**
  * Throws COF_LIMIT_TOO_LOW when the budget could never hold; `auto` is checked when it is known.
  */
 export function validateSettings(settings: Settings): void {
   validateOps(settings);
+  validateTls(settings);
   const { memoryBudgetBytes, workers, surge } = settings;
   if (memoryBudgetBytes === 'auto' || workers === 'auto') return;
   checkBudget(memoryBudgetBytes, { workers: workers.min, surge });
@@ -66,7 +67,29 @@ export function adviseOn(settings: Settings): readonly string[] {
   if (longDrainTimeoutMs < drainTimeoutMs) {
     notes.push('long-drain-timeout is shorter than drain-timeout');
   }
+  const { terminationGraceMs, strategy, spare, workers } = settings;
+  const stopMs = longestStopMs(settings);
+  if (terminationGraceMs > 0 && stopMs >= terminationGraceMs) {
+    notes.push(
+      `a stop takes up to ${formatDuration(stopMs)}, termination-grace is ` +
+        `${formatDuration(terminationGraceMs)}: what still serves then is killed`,
+    );
+  }
+  if (strategy === 'ondemand' && workers !== 'auto' && workers.min < workers.max) {
+    notes.push(`strategy ondemand goes down to no worker: of workers only ${workers.max} counts`);
+  }
+  if (strategy === 'dynamic' && workers !== 'auto' && spare >= workers.max) {
+    notes.push(`spare ${spare} keeps all ${workers.max} workers: that is strategy static`);
+  }
   return notes;
+}
+
+/** From the order to stop until nobody is left, milliseconds, if everything takes its time. */
+export function longestStopMs(
+  settings: Pick<Settings, 'shutdownDelayMs' | 'drainTimeoutMs' | 'killTimeoutMs'>,
+): number {
+  const { shutdownDelayMs, drainTimeoutMs, killTimeoutMs } = settings;
+  return shutdownDelayMs + drainTimeoutMs + 2 * killTimeoutMs;
 }
 
 // --- internal ---
@@ -94,6 +117,14 @@ function validateOps(settings: Settings): void {
     const message = `--ready-min ${readyMin} can never be met by ${workers.max} workers`;
     throw new CofferdamError('COF_CONFLICT', message);
   }
+}
+
+/** One alone would be plain HTTP where somebody wants none. */
+function validateTls({ tlsCert, tlsKey }: Settings): void {
+  if ((tlsCert === null) === (tlsKey === null)) return;
+  const [given, missing] = tlsKey === null ? ['cert', 'key'] : ['key', 'cert'];
+  const message = `--tls-${given} without --tls-${missing}`;
+  throw new CofferdamError('COF_CONFLICT', message, { hint: 'TLS needs both.' });
 }
 
 const PORT_MAX = 65_535;

@@ -26,7 +26,7 @@ export function parseText(row: SettingRow, text: string): Parsed {
 /** From a configuration file: `value` is whatever TOML, JSON or JavaScript made of it. */
 export function parseFileValue(row: SettingRow, value: unknown): Parsed {
   if (typeof value === 'string') return parseText(row, value);
-  if (row.kind === 'list') return parseList(value);
+  if (row.kind === 'list' || row.kind === 'texts') return parseList(value);
   if (row.kind === 'map') return parseMap(row, value);
   if (typeof value === 'boolean' && row.kind === 'boolean') return { ok: true, value };
   if (typeof value === 'number' || typeof value === 'bigint') return parseNumber(row, value);
@@ -50,6 +50,7 @@ export function formatValue(row: SettingRow, value: SettingValue): string {
       return min === max ? String(min) : `${min}..${max}`;
     }
     case 'list':
+    case 'texts':
       return (value as readonly string[]).join(' ') || 'none';
     case 'map':
       return Object.keys(value as object).join(' ') || 'none';
@@ -92,6 +93,7 @@ const KINDS: Readonly<Record<SettingKind, { readonly words: string; readonly exa
   boolean: { words: 'true or false', example: 'Write true or false.' },
   string: { words: 'a text that is not empty', example: 'Write a text.' },
   list: { words: 'a list of texts', example: 'Write an array of texts.' },
+  texts: { words: 'a text', example: 'Write a text.' },
   map: { words: 'a table of texts', example: 'Write a table of texts: NAME = "value".' },
 };
 
@@ -110,6 +112,7 @@ const PARSERS: Readonly<Record<SettingKind, (row: SettingRow, text: string) => P
   string: (row, text) =>
     (row.pattern?.form ?? /./).test(text) ? { ok: true, value: text } : unlike(row, text),
   list: (_, text) => ({ ok: true, value: text.split(/\s+/).filter((word) => word !== '') }),
+  texts: (_, text) => ({ ok: true, value: [text] }),
   map: unlike,
 };
 

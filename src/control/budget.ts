@@ -7,7 +7,7 @@ import { bootAllowanceMs, drainAllowanceMs } from './lessons.ts';
 import { growthPerMs, isGrownUp, SAMPLING_MS, SWING_SHARE } from './forecast.ts';
 import { FLOOR_HEADROOM } from './recycling.ts';
 import { tell, type PoolState, type Turn } from './turn.ts';
-import type { WorkerId } from './types.ts';
+import type { PoolEvent, WorkerId } from './types.ts';
 import type { Worker } from './worker.ts';
 
 /** Told again only after the memory fell below this share: a sawtooth is one event, not many. */
@@ -42,7 +42,8 @@ export function hasSurgeRoom(pool: PoolState): boolean {
 export function budgetVictims(pool: PoolState, now: number): ReadonlySet<WorkerId> {
   const victims = new Set<WorkerId>();
   const { budgetBytes } = pool.policy;
-  let excess = budgetBytes === 0 ? 0 : forecastBytes(pool) - budgetBytes;
+  const counts = budgetBytes > 0 && pool.mayReclaim;
+  let excess = counts ? forecastBytes(pool) - budgetBytes : 0;
   for (const worker of pool.workers.values()) {
     if (pool.slots.get(worker.slot)?.recycle?.old === worker.id) excess -= reclaimable(worker);
   }
@@ -54,13 +55,33 @@ export function budgetVictims(pool: PoolState, now: number): ReadonlySet<WorkerI
   return victims;
 }
 
+export function noteOverhead(turn: Turn, event: Extract<PoolEvent, { type: 'overhead' }>): void {
+  const { pool } = turn;
+  pool.overheadBytes = Math.max(0, event.bytes);
+  pool.othersPerMs = Math.max(0, event.growthPerMs ?? 0);
+  pool.mayReclaim = event.mayReclaim ?? true;
+}
+
+/** What the best candidate of the pool is worth: bytes given back × growth; 0 = it has none. */
+export function worthOf(pool: PoolState, now: number): number {
+  const best = candidates(pool, now)[0];
+  return best === undefined ? 0 : scoreOf(pool, best);
+}
+
+/** Bytes that all ready workers together grow by in a millisecond. */
+export function poolGrowthPerMs(pool: PoolState): number {
+  let sum = 0;
+  for (const worker of pool.workers.values()) sum += growthPerMs(pool, worker);
+  return sum;
+}
+
 /** Says once that the budget is exceeded, and once that it is kept again. */
 export function watchBudget(turn: Turn): void {
   const { pool, now } = turn;
   const { budgetBytes } = pool.policy;
   const used = budgetBytes === 0 ? 0 : usedBytes(pool);
   const { overBudget } = pool;
-  if (!overBudget && used > budgetBytes) {
+  if (!overBudget && used > budgetBytes && pool.mayReclaim) {
     pool.overBudget = true;
     const helps = candidates(pool, now).length > 0 || recyclesRun(pool);
     tell(turn, { event: 'over_budget', usedBytes: used, budgetBytes, detail: adviceOn(helps) });
@@ -74,7 +95,7 @@ export function watchBudget(turn: Turn): void {
 /** The kernel is short of memory: what would be replaced next for its memory is replaced now. */
 export function relievePressure(turn: Turn): void {
   const { pool, now } = turn;
-  if (now - pool.pressedAt < PRESSURE_COOLDOWN_MS || recyclesRun(pool)) return;
+  if (!pool.mayReclaim || now - pool.pressedAt < PRESSURE_COOLDOWN_MS || recyclesRun(pool)) return;
   const victim = candidates(pool, now)[0];
   if (victim === undefined) return;
   pool.pressedAt = now;
@@ -97,12 +118,8 @@ function leadOf({ lessons }: PoolState): number {
 
 /** What will be in use when a replacement that begins now has served its purpose. */
 function forecastBytes(pool: PoolState): number {
-  const { workers, policy } = pool;
-  const leadMs = leadOf(pool);
-  let growth = 0;
-  if (policy.predict) {
-    for (const worker of workers.values()) growth += growthPerMs(pool, worker) * leadMs;
-  }
+  const { policy } = pool;
+  const growth = policy.predict ? (poolGrowthPerMs(pool) + pool.othersPerMs) * leadOf(pool) : 0;
   const reserve = policy.surge > 0 && !recyclesRun(pool) ? surgeBytes(pool) : 0;
   return usedBytes(pool) + reserve + growth + policy.budgetBytes * SWING_SHARE;
 }
@@ -124,9 +141,12 @@ function candidates(pool: PoolState, now: number): Worker[] {
     isGrownUp(pool, worker, now) &&
     worker.floorBytes !== null &&
     worker.memoryBytes >= worker.floorBytes * FLOOR_HEADROOM;
-  const score = (worker: Worker): number =>
-    reclaimable(worker) * Math.max(FLAT_SLOPE, growthPerMs(pool, worker));
-  return [...pool.workers.values()].filter(pays).sort((a, b) => score(b) - score(a) || a.id - b.id);
+  const scores = new Map([...pool.workers.values()].filter(pays).map((w) => [w, scoreOf(pool, w)]));
+  return [...scores].sort(([a, x], [b, y]) => y - x || a.id - b.id).map(([worker]) => worker);
+}
+
+function scoreOf(pool: PoolState, worker: Worker): number {
+  return reclaimable(worker) * Math.max(FLAT_SLOPE, growthPerMs(pool, worker));
 }
 
 function adviceOn(helps: boolean): string {

@@ -23,7 +23,7 @@ export const disconnect: Handler<WorkerIn<'ready'>, 'disconnected'> = (
   situation,
 ) => {
   const { drainTimeoutMs: deadlineMs } = situation.policy;
-  const order = { type: 'drain', deadlineMs, longDeadlineMs: deadlineMs } as const;
+  const order = { type: 'drain', deadlineMs, longDeadlineMs: deadlineMs, last: false } as const;
   const { worker: draining } = startDrain(worker, order, situation);
   const detail = `${DISCONNECTED}: it finishes its requests and is replaced`;
   return become(draining, {}, [], {

@@ -1,5 +1,6 @@
 /** How many workers fit: what the CPUs allow, unless the floor of the first one says less. */
 import { FLOOR_HEADROOM } from './recycling.ts';
+import { resize } from './size.ts';
 import { tell, type PoolState, type Turn } from './turn.ts';
 
 /** The first sample comes at once; where the kernel tells no memory (macOS) it never comes. */
@@ -18,9 +19,7 @@ export function fitWorkers(turn: Turn): void {
   const detail = explain(pool, floorBytes, fitting);
   tell(turn, { event: 'floor_measured', floorBytes, workers, budgetBytes, detail });
   if (!pool.policy.fitWorkers || fitting >= pool.size) return;
-  const from = pool.size;
-  pool.size = Math.max(1, fitting);
-  if (from !== pool.size) tell(turn, { event: 'scaled', from, to: pool.size });
+  resize(turn, Math.max(1, fitting), 'memory');
 }
 
 /** Whether the other workers wait for the floor of the first one. */

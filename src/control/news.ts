@@ -2,6 +2,7 @@
 import type { DrainResult } from '../protocol.ts';
 import { learnBoot, learnFloor } from './lessons.ts';
 import { afterBootFailure, afterCrash, afterReady, type Failure } from './restarts.ts';
+import { commitTrial, rollBack } from './trial.ts';
 import { changeSlot, slotOf, tell, workersIn, type Turn } from './turn.ts';
 import type { WorkerId } from './types.ts';
 import { ageOf, type Worker, type WorkerEvent } from './worker.ts';
@@ -58,6 +59,7 @@ function hearReady(turn: Turn, worker: Worker): void {
   const replaced = recycle !== null && recycle.replacedAt === null;
   changeSlot(turn, slot, {
     everReady: true,
+    epoch: worker.epoch,
     restarts: afterReady(restarts),
     recycle: replaced ? { ...recycle, replacedAt: now } : recycle,
   });
@@ -65,6 +67,10 @@ function hearReady(turn: Turn, worker: Worker): void {
   const bootMs = now - worker.bornAt;
   pool.lessons = learnBoot(pool.lessons, bootMs);
   tell(turn, { event: 'worker_ready', slot, generation, pid: pid ?? 0, bootMs });
+  const { trial } = pool;
+  if (trial?.worker !== worker.id) return;
+  tell(turn, { event: 'reload_rolling', epoch: trial.epoch, slot });
+  commitTrial(turn, trial);
 }
 
 function hearBootFailed(
@@ -80,6 +86,8 @@ function hearBootFailed(
   const free = restarts.freeRetries > before.restarts.freeRetries;
   const retryInMs = Math.max(0, restarts.notBefore - now);
   pool.bootFailures += 1;
+  // It says nothing against the configuration that rules.
+  if (pool.trial?.worker === worker.id && !free) return rollBack(turn, detail);
   changeSlot(turn, slot, { restarts });
   if (pool.phase.type === 'starting' && !free) {
     pool.phase = { type: 'failed', detail };

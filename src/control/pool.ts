@@ -2,17 +2,21 @@
  * The pool: what the supervisor calls. Pure: the same state, event, time and random numbers always
  * give the same answer; the state that is passed in is never changed.
  */
-import { relievePressure, watchBudget } from './budget.ts';
+import { watchGrowth } from './arithmetic.ts';
+import { noteOverhead, relievePressure, watchBudget } from './budget.ts';
 import { fitAt, fitWorkers } from './fit.ts';
 import { nextStartAt } from './forecast.ts';
 import { endHeal, nextHealAt, startHeal } from './heal.ts';
 import { watchLoad } from './load.ts';
-import { NO_LESSONS } from './lessons.ts';
 import { dispatch } from './news.ts';
-import { NO_FAILURES } from './restarts.ts';
+import { abandonTrial, beginReload, placeCanary } from './reload.ts';
 import { advanceRecycles, startRecycles } from './rollout.ts';
 import { askForStop, finishIfEmpty, stopWhenDue } from './shutdown.ts';
 import { fillSlots, retireExcess } from './slots.ts';
+import { nextScaleAt, noteDemand, scaleByLoad } from './scaling.ts';
+import { shiftScaling } from './scaling-state.ts';
+import { scaleTo } from './size.ts';
+import { finishRoll } from './trial.ts';
 import { beginTurn, changeSlot, createPoolState, tell, type PoolState, type Turn } from './turn.ts';
 import type { Effect, Policy, PoolEvent, PoolTotals, WorkerView } from './types.ts';
 import { deadlineOf, shiftWorker, viewOf } from './worker.ts';
@@ -62,6 +66,7 @@ export function nextDeadline(state: PoolState): number | null {
   consider(fitAt(state));
   consider(nextStartAt(state));
   consider(nextHealAt(state));
+  consider(nextScaleAt(state));
   return next === Infinity ? null : next;
 }
 
@@ -96,16 +101,20 @@ function apply(turn: Turn, event: PoolEvent): void {
     case 'recycle':
       return askForRecycle(turn, event.slot);
     case 'reload':
-      return reload(turn, event.policy);
+      return beginReload(turn, event.policy);
     case 'scale':
-      return scale(turn, event.slots);
+      return scaleTo(turn, event.slots, 'asked');
+    case 'scale_by':
+      return scaleTo(turn, turn.pool.size + event.slots, 'asked');
+    case 'demand':
+      return noteDemand(turn, event);
     case 'stop':
+      abandonTrial(turn, 'Cofferdam stops');
       return askForStop(turn, event);
     case 'suspended':
       return shift(turn, event.gapMs);
     case 'overhead':
-      turn.pool.overheadBytes = Math.max(0, event.bytes);
-      return;
+      return noteOverhead(turn, event);
     case 'pressure':
       return relievePressure(turn);
     case 'healed':
@@ -142,9 +151,13 @@ function reconcile(turn: Turn): void {
     retireExcess(turn);
     advanceRecycles(turn);
     fitWorkers(turn);
+    scaleByLoad(turn);
+    placeCanary(turn);
     fillSlots(turn);
+    finishRoll(turn);
     watchBudget(turn);
     watchLoad(turn);
+    watchGrowth(turn);
     startHeal(turn);
     startRecycles(turn);
   }
@@ -168,38 +181,6 @@ function askForRecycle(turn: Turn, slot: number | null): void {
   }
 }
 
-function reload(turn: Turn, policy: Policy): void {
-  const { pool } = turn;
-  if (isEnding(pool.phase)) return;
-  // A pool that was scaled by hand keeps its size unless the configuration itself changed it.
-  const wanted = policy.workers === pool.policy.workers ? pool.size : policy.workers;
-  pool.policy = policy;
-  pool.epoch += 1;
-  pool.floorTold = false;
-  // It may be another app now.
-  pool.lessons = { ...pool.lessons, floorBytes: null, slopes: NO_LESSONS.slopes };
-  // Failures of the old configuration prove nothing about the new one.
-  for (const number of pool.slots.keys()) changeSlot(turn, number, { restarts: NO_FAILURES });
-  scale(turn, wanted);
-}
-
-function scale(turn: Turn, slots: number): void {
-  const { pool } = turn;
-  if (!Number.isFinite(slots) || isEnding(pool.phase)) return;
-  const { workersMin, workersMax } = pool.policy;
-  // Without any worker nobody would discover or serve the sockets.
-  const to = Math.max(1, workersMin, Math.min(workersMax, Math.trunc(slots)));
-  const from = pool.size;
-  if (to === from) return;
-  pool.size = to;
-  tell(turn, { event: 'scaled', from, to });
-}
-
-/** What is about to end is not changed any more. */
-function isEnding({ type }: PoolState['phase']): boolean {
-  return type === 'leaving' || type === 'stopping' || type === 'failed';
-}
-
 function shift(turn: Turn, exactGapMs: number): void {
   const gapMs = Math.ceil(exactGapMs);
   if (!(gapMs > 0)) return;
@@ -213,5 +194,6 @@ function shift(turn: Turn, exactGapMs: number): void {
     changeSlot(turn, number, { restarts: { ...restarts, notBefore: restarts.notBefore + gapMs } });
   }
   if (pool.heal !== null) pool.heal = { ...pool.heal, deadline: pool.heal.deadline + gapMs };
+  pool.scaling = shiftScaling(pool.scaling, gapMs);
   tell(turn, { event: 'suspended', gapMs });
 }

@@ -26,8 +26,14 @@ export interface Due {
 /**
  * Why a ready worker is due, the most pressing reason first, or null. The hard memory limit goes
  * before reload and manual: it guards the machine, and a reload loses nothing by waiting one turn.
+ * Workers of another configuration than `epoch` are due; null = that does not matter now.
  */
-export function dueOf(worker: Worker, policy: Policy, epoch: number, now: number): Due | null {
+export function dueOf(
+  worker: Worker,
+  policy: Policy,
+  epoch: number | null,
+  now: number,
+): Due | null {
   const { soft, hard } = memoryLimitsOf(policy, worker.floorBytes);
   if (isSilent(worker)) {
     return due('unresponsive', RANK.silent, `${policy.unresponsiveTimeoutMs / 1000}s`, true);
@@ -37,7 +43,7 @@ export function dueOf(worker: Worker, policy: Policy, epoch: number, now: number
     return due('max_memory', RANK.hard, formatBytes(hard), true);
   }
   if (worker.asked) return due('manual', RANK.deploy, '');
-  if (worker.epoch < epoch) return due('reload', RANK.deploy, '');
+  if (epoch !== null && worker.epoch !== epoch) return reloadDue();
   if (worker.softStrikes >= SOFT_STRIKES) {
     return due('max_memory', RANK.soft, formatBytes(soft));
   }
@@ -48,6 +54,11 @@ export function dueOf(worker: Worker, policy: Policy, epoch: number, now: number
     return due('max_age', RANK.age, `${Math.round(worker.ageLimitMs / 1000)}s`);
   }
   return null;
+}
+
+/** It belongs to another configuration. */
+export function reloadDue(): Due {
+  return due('reload', RANK.deploy, '');
 }
 
 /** It would reach its hard limit before a replacement that begins later could serve. */

@@ -6,8 +6,9 @@ import { budgetVictims, hasSurgeRoom } from './budget.ts';
 import { concurrencyOf, predictedVictim } from './forecast.ts';
 import { learnDrain, learnSlope } from './lessons.ts';
 import { dispatch, lossOf } from './news.ts';
-import { budgetDue, dueOf, predictedDue, type Due } from './recycling.ts';
+import { budgetDue, dueOf, predictedDue, reloadDue, type Due } from './recycling.ts';
 import { countExtras, leavesOthersServing, retire } from './slots.ts';
+import { canaryVictim } from './trial.ts';
 import {
   changeSlot,
   countRecycle,
@@ -45,7 +46,9 @@ export function startRecycles(turn: Turn): void {
     ({ restarts }) => restarts.notBefore > turn.now,
   );
   for (const { worker, due } of listDue(turn)) {
-    if (troubled && !due.urgent) return;
+    const isCanary = due.reason === 'reload' && turn.pool.trial !== null;
+    // What troubles them may be what the reload mends.
+    if (troubled && !due.urgent && !isCanary) continue;
     if (!hasRoom(turn)) {
       if (due.urgent) hurryLingerer(turn);
       return;
@@ -67,8 +70,12 @@ function listDue(turn: Turn): Candidate[] {
   const candidates: Candidate[] = [];
   const predicted = predictedVictim(pool, now);
   const victims = budgetVictims(pool, now);
+  const canary = canaryVictim(pool);
+  // While a newer configuration is on trial, nobody is replaced by the one before it.
+  const epoch = pool.trial === null ? pool.epoch : null;
   const findDue = (worker: Worker): Due | null => {
-    const dues = [dueOf(worker, pool.policy, pool.epoch, now)];
+    const dues = [dueOf(worker, pool.policy, epoch, now)];
+    if (worker.id === canary) dues.push(reloadDue());
     if (worker.id === predicted) dues.push(predictedDue(pool.policy));
     if (worker.pressed || victims.has(worker.id)) {
       dues.push(budgetDue(pool.policy, pool.overBudget));
@@ -109,12 +116,20 @@ function mayBreak(turn: Turn, worker: Worker): boolean {
 
 function startMakeFirst(turn: Turn, worker: Worker, due: Due): void {
   openRecycle(turn, worker, due, false);
+  reserveForCanary(turn, worker, due);
   spawn(turn, worker.slot);
 }
 
 function startBreakFirst(turn: Turn, worker: Worker, due: Due): void {
   openRecycle(turn, worker, due, true);
+  reserveForCanary(turn, worker, due);
   retire(turn, worker);
+}
+
+/** The replacement of this one will be of the configuration that is on trial. */
+function reserveForCanary(turn: Turn, { slot }: Worker, { reason }: Due): void {
+  const { trial } = turn.pool;
+  if (trial !== null && reason === 'reload') turn.pool.trial = { ...trial, slot };
 }
 
 function openRecycle(turn: Turn, worker: Worker, due: Due, breakFirst: boolean): void {
@@ -186,7 +201,12 @@ function hurryLingerer(turn: Turn): void {
   if (lingering.length < blockers.length) return;
   const soonest = lingering.sort((a, b) => a.deadline - b.deadline)[0];
   if (soonest === undefined) return;
-  dispatch(turn, soonest.id, { type: 'drain', deadlineMs: 0, longDeadlineMs: 0 });
+  dispatch(turn, soonest.id, {
+    type: 'drain',
+    deadlineMs: 0,
+    longDeadlineMs: 0,
+    last: false,
+  });
 }
 
 /** Who holds the gate, or else the surge; undefined = an old worker that is gone already. */

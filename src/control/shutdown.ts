@@ -61,7 +61,12 @@ function endGracefully(turn: Turn, worker: Worker): void {
   }
   // Long-lived connections get no longer deadline here: an orchestrator kills everything after 30
   // s, and a WebSocket cut by us with a close frame is better than one cut by it without.
-  dispatch(turn, worker.id, { type: 'drain', deadlineMs, longDeadlineMs: deadlineMs });
+  dispatch(turn, worker.id, {
+    type: 'drain',
+    deadlineMs,
+    longDeadlineMs: deadlineMs,
+    last: true,
+  });
 }
 
 function outcomeOf(phase: Turn['pool']['phase']): Outcome | null {

@@ -42,9 +42,10 @@ export function leavesOthersServing(turn: Turn, worker: Worker): boolean {
 
 /** Drains a ready worker, or, when it hears nothing or hangs in a request, ends it. */
 export function retire(turn: Turn, worker: Worker): void {
-  const { drainTimeoutMs: deadlineMs, longDrainTimeoutMs: longDeadlineMs } = turn.pool.policy;
+  const { policy, size } = turn.pool;
+  const { drainTimeoutMs: deadlineMs, longDrainTimeoutMs: longDeadlineMs } = policy;
   if (isSilent(worker) || worker.overdue) dispatch(turn, worker.id, { type: 'terminate' });
-  else dispatch(turn, worker.id, { type: 'drain', deadlineMs, longDeadlineMs });
+  else dispatch(turn, worker.id, { type: 'drain', deadlineMs, longDeadlineMs, last: size === 0 });
 }
 
 /** Workers that live beside another one of the same slot: they use up the surge. */
@@ -81,7 +82,8 @@ function retireOne(turn: Turn, worker: Worker): void {
   if (worker.life.state === 'booting') return dispatch(turn, worker.id, { type: 'terminate' });
   if (worker.life.state !== 'ready') return;
   // A kept slot may be down at this moment: then the last one that serves stays until it is not.
-  if (!isSilent(worker) && !leavesOthersServing(turn, worker)) return;
+  const isLast = !isSilent(worker) && !leavesOthersServing(turn, worker);
+  if (isLast && turn.pool.size > 0) return;
   countRecycle(turn, 'scale_down');
   retire(turn, worker);
 }

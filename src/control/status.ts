@@ -78,11 +78,11 @@ export interface PoolStatus {
   readonly healthWorkers: readonly WorkerStatus[];
 }
 
-/** One JSON line each. `recycle` is answered when it is done, unless `wait` is false. */
+/** One JSON line each. `wait: false` answers at once; else the answer comes when all is done. */
 export type ControlRequest =
   | { readonly command: 'status' }
   | { readonly command: 'events' }
-  | { readonly command: 'reload' }
+  | { readonly command: 'reload'; readonly wait: boolean }
   | { readonly command: 'probe'; readonly probe: string }
   | { readonly command: 'scale'; readonly slots: number; readonly pool?: string }
   | {
@@ -101,6 +101,7 @@ export type ControlRefusal = {
 };
 
 export interface Recycled {
+  readonly pool: string;
   readonly slot: number;
   readonly replacedInMs: number;
 }
@@ -110,7 +111,12 @@ export interface ControlReplies {
   /** Then one JSON line per event, until either side closes. */
   readonly events: { readonly ok: true };
   /** `restart`: settings that changed but that a reload does not apply. */
-  readonly reload: { readonly ok: true; readonly restart?: readonly string[] };
+  readonly reload: {
+    readonly ok: true;
+    readonly restart?: readonly string[];
+    /** Null when nobody waited. */
+    readonly reloaded: { readonly workers: number; readonly tookMs: number } | null;
+  };
   readonly probe: {
     readonly ok: true;
     readonly green: boolean;

@@ -127,6 +127,14 @@ export type Told =
       /** How the pool fits into its budget, or why it does not. */
       readonly detail: string;
     }
+  /** A worker surely leaks: what that comes to, told once per configuration. */
+  | {
+      readonly event: 'growth_measured';
+      readonly slot: number;
+      readonly floorBytes: number;
+      readonly slopeBytesPerRequest: number;
+      readonly detail: string;
+    }
   /** Workers are due faster than the gate lets them be replaced. */
   | {
       readonly event: 'recycler_saturated';
@@ -134,7 +142,37 @@ export type Told =
       readonly detail: string;
     }
   | { readonly event: 'suspended'; readonly gapMs: number }
-  | { readonly event: 'scaled'; readonly from: number; readonly to: number }
+  | {
+      readonly event: 'scaled';
+      readonly from: number;
+      readonly to: number;
+      readonly why: 'asked' | 'demand' | 'idle' | 'memory' | 'reload';
+    }
+  /** More workers are needed than there may be; told again only after they were enough. */
+  | {
+      readonly event: 'at_capacity';
+      readonly workers: number;
+      readonly waiting: number;
+      readonly detail: string;
+    }
+  /** The first worker of a reloaded configuration is ready: the others follow. */
+  | { readonly event: 'reload_rolling'; readonly epoch: number; readonly slot: number }
+  /** Every slot is served by the new configuration. */
+  | {
+      readonly event: 'reloaded';
+      readonly epoch: number;
+      readonly workers: number;
+      readonly tookMs: number;
+    }
+  /** The first worker of a reloaded configuration did not become ready: the old one stays. */
+  | {
+      readonly event: 'reload_rolled_back';
+      readonly epoch: number;
+      /** Where it was tried; null = nowhere yet. */
+      readonly slot: number | null;
+      readonly detail: string;
+      readonly tookMs: number;
+    }
   /** A graceful stop was asked for: everything serves on until `delayMs` have passed. */
   | { readonly event: 'leaving'; readonly delayMs: number }
   | { readonly event: 'stopping'; readonly mode: 'graceful' | 'now'; readonly workers: number }

@@ -1,6 +1,8 @@
 /** The state of a pool, and one turn of it: the copy that a step may change, with its effects. */
 import type { Heal } from './heal.ts';
 import { NO_LESSONS, type Lessons } from './lessons.ts';
+import { NO_SCALING, type Scaling } from './scaling-state.ts';
+import type { Roll, Trial } from './trial.ts';
 import { createWorker, type Worker } from './worker.ts';
 import { limitFor } from './recycling.ts';
 import { NO_FAILURES, type Restarts } from './restarts.ts';
@@ -51,7 +53,10 @@ export interface Slot {
   readonly number: number;
   /** Of the last worker that was spawned; 0 = none yet. */
   readonly generation: number;
+  /** Since it is wanted. */
   readonly everReady: boolean;
+  /** Configuration of the last worker that was ready. */
+  readonly epoch: number;
   readonly restarts: Restarts;
   readonly recycle: Recycle | null;
 }
@@ -64,8 +69,13 @@ export interface PoolState {
   readonly startedAt: number;
   /** Slots that are wanted: 1..size. Higher ones only finish what they have. */
   readonly size: number;
-  /** Reloads so far. */
+  /** The configuration that rules: that of the last reload whose canary became ready. */
   readonly epoch: number;
+  /** Reloads so far, rolled back ones included: epochs are never used twice. */
+  readonly reloads: number;
+  readonly trial: Trial | null;
+  readonly roll: Roll | null;
+  readonly scaling: Scaling;
   readonly nextWorker: WorkerId;
   readonly slots: ReadonlyMap<number, Slot>;
   /** Live workers only: what is not here is gone. */
@@ -76,11 +86,16 @@ export interface PoolState {
   readonly allReadyTold: boolean;
   /** Told once per epoch. */
   readonly floorTold: boolean;
+  readonly growthTold: boolean;
   /** Since when it was decided how many workers fit; null = not yet. */
   readonly fittedAt: number | null;
   readonly lessons: Lessons;
   /** In use beside the workers. */
   readonly overheadBytes: number;
+  /** What other pools grow by, bytes in a millisecond. */
+  readonly othersPerMs: number;
+  /** It is this pool that makes room when the budget does not hold. */
+  readonly mayReclaim: boolean;
   readonly overBudget: boolean;
   /** The recycler load is too high, and that was told. */
   readonly saturated: boolean;
@@ -109,6 +124,10 @@ export function createPoolState(policy: Policy): PoolState {
     startedAt: 0,
     size: policy.workers,
     epoch: 0,
+    reloads: 0,
+    trial: null,
+    roll: null,
+    scaling: NO_SCALING,
     nextWorker: 1,
     slots: new Map(),
     workers: new Map(),
@@ -120,9 +139,12 @@ export function createPoolState(policy: Policy): PoolState {
     bootFailures: 0,
     allReadyTold: false,
     floorTold: false,
+    growthTold: false,
     fittedAt: null,
     lessons: NO_LESSONS,
     overheadBytes: 0,
+    othersPerMs: 0,
+    mayReclaim: true,
     overBudget: false,
     saturated: false,
     pressedAt: -Infinity,
@@ -172,19 +194,21 @@ export function workersIn(turn: Turn, slot: number): Worker[] {
 
 export function spawn(turn: Turn, slotNumber: number): void {
   const { pool, now, random } = turn;
-  const { policy } = pool;
+  const trial = pool.trial?.slot === slotNumber ? pool.trial : null;
+  const { policy } = trial ?? pool;
   const generation = slotOf(turn, slotNumber).generation + 1;
   const stagger = generation === 1 ? Math.min(1, slotNumber / pool.size) : 1;
   const worker = createWorker({
     id: pool.nextWorker,
     slot: slotNumber,
     generation,
-    epoch: pool.epoch,
+    epoch: trial?.epoch ?? epochFor(turn, slotNumber),
     bornAt: now,
     bootTimeoutMs: policy.bootTimeoutMs,
     requestLimit: limitFor(policy.maxRequests, policy.jitter, stagger, random()),
     ageLimitMs: limitFor(policy.maxAgeMs, policy.jitter, stagger, random()),
   });
+  if (trial !== null) pool.trial = { ...trial, worker: worker.id };
   pool.nextWorker += 1;
   pool.workers.set(worker.id, worker);
   changeSlot(turn, slotNumber, { generation });
@@ -194,6 +218,24 @@ export function spawn(turn: Turn, slotNumber: number): void {
 
 // --- internal ---
 
+/**
+ * Code and configuration of a generation belong together: who crashed before its turn came starts
+ * again as it was. One that crashed more than once has nothing to go back to.
+ */
+function epochFor(turn: Turn, number: number): number {
+  const { roll, epoch } = turn.pool;
+  const slot = slotOf(turn, number);
+  const own = roll !== null && slot.everReady && slot.recycle === null;
+  return own && slot.restarts.failures.length <= 1 ? slot.epoch : epoch;
+}
+
 function emptySlot(number: number): Slot {
-  return { number, generation: 0, everReady: false, restarts: NO_FAILURES, recycle: null };
+  return {
+    number,
+    generation: 0,
+    everReady: false,
+    epoch: 0,
+    restarts: NO_FAILURES,
+    recycle: null,
+  };
 }

@@ -75,6 +75,14 @@ export interface Policy {
   readonly heal: boolean;
   /** Fewer workers than `workers` if the floor of the first one says that no more fit. */
   readonly fitWorkers: boolean;
+  /** Whether the number of workers follows the load, and whether down to none. */
+  readonly strategy: 'static' | 'dynamic' | 'ondemand';
+  /** Idle workers that `dynamic` keeps beside the busy ones. */
+  readonly spare: number;
+  /** A worker that was not needed for so long goes. */
+  readonly idleTimeoutMs: number;
+  /** Requests that a worker serves at once; 0 = as many as come (an event loop). */
+  readonly concurrency: number;
 }
 
 export type PoolEvent =
@@ -107,10 +115,25 @@ export type PoolEvent =
     }
   /** The process lives, but its channel is closed: it hears nothing and tells nothing any more. */
   | { readonly type: 'disconnected'; readonly worker: WorkerId }
-  | { readonly type: 'report'; readonly worker: WorkerId; readonly report: WorkerReport }
+  | {
+      readonly type: 'report';
+      readonly worker: WorkerId;
+      readonly report: WorkerReport;
+      /** The longest time since its last report in which its event loop did not turn. */
+      readonly lagMs?: number;
+    }
   | { readonly type: 'sample'; readonly worker: WorkerId; readonly memoryBytes: number }
-  /** What is in use beside the workers: the supervisor, and the file pages that all share. */
-  | { readonly type: 'overhead'; readonly bytes: number }
+  /**
+   * What is in use beside the workers: the supervisor, the file pages that all share, the workers
+   * of other pools. What those grow by, and whether it is this pool that has to make room for all
+   * (house; a pool that is alone always is).
+   */
+  | {
+      readonly type: 'overhead';
+      readonly bytes: number;
+      readonly growthPerMs?: number;
+      readonly mayReclaim?: boolean;
+    }
   /** The worker has collected its garbage, and needs so much now. */
   | {
       readonly type: 'healed';
@@ -128,6 +151,10 @@ export type PoolEvent =
   /** A new, valid configuration: everything that starts from now on belongs to it. */
   | { readonly type: 'reload'; readonly policy: Policy }
   | { readonly type: 'scale'; readonly slots: number }
+  /** So many more or fewer than there are when it is heard. */
+  | { readonly type: 'scale_by'; readonly slots: number }
+  /** Requests that wait for a worker, and for how long the first of them does. */
+  | { readonly type: 'demand'; readonly waiting: number; readonly oldestMs: number }
   | { readonly type: 'stop'; readonly mode: 'graceful' | 'now' }
   /** The supervisor itself did not run for a while: no worker may pay for it. */
   | { readonly type: 'suspended'; readonly gapMs: number };
@@ -148,6 +175,8 @@ export type Effect =
       readonly worker: WorkerId;
       readonly deadlineMs: number;
       readonly longDeadlineMs: number;
+      /** Nobody comes after it: its idle connections stay with it until they end. */
+      readonly last: boolean;
     }
   | { readonly type: 'cut'; readonly worker: WorkerId; readonly scope: 'requests' | 'all' }
   | { readonly type: 'signal'; readonly worker: WorkerId; readonly signal: 'SIGTERM' | 'SIGKILL' }

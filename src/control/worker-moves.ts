@@ -94,7 +94,8 @@ export const dieInBoot: Handler<WorkerIn<'booting'>, 'exited'> = (worker, { deta
   become(worker, { life: gone }, [], { type: 'boot_failed', detail, retryAtOnce: false });
 
 export const bootTooLong: Handler<WorkerIn<'booting'>, 'deadline'> = (worker, event, situation) => {
-  const detail = `did not listen within ${situation.policy.bootTimeoutMs / 1000}s`;
+  const waitedMs = worker.life.deadline - worker.bornAt;
+  const detail = `did not listen within ${waitedMs / 1000}s`;
   return terminate(worker, event, situation, {
     news: { type: 'boot_failed', detail, retryAtOnce: false },
   });
@@ -129,7 +130,7 @@ export const fallSilent: Handler<WorkerIn<'ready'>, 'deadline'> = (
 };
 
 export const startDrain: Handler<WorkerIn<'ready'>, 'drain'> = (worker, event, { now }) => {
-  const { deadlineMs, longDeadlineMs } = event;
+  const { deadlineMs, longDeadlineMs, last } = event;
   return become(
     worker,
     {
@@ -141,7 +142,7 @@ export const startDrain: Handler<WorkerIn<'ready'>, 'drain'> = (worker, event, {
         cut: false,
       },
     },
-    [{ type: 'drain', worker: worker.id, deadlineMs, longDeadlineMs }],
+    [{ type: 'drain', worker: worker.id, deadlineMs, longDeadlineMs, last }],
   );
 };
 

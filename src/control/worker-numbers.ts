@@ -5,17 +5,23 @@ import { countStrikes, memoryLimitsOf } from './recycling.ts';
 import { become, watched, type Handler } from './worker-moves.ts';
 import type { Worker, WorkerIn } from './worker.ts';
 
-export const noteReport: Handler<Worker, 'report'> = (worker, { report }, { now }) =>
-  become(worker, { report, lastReportAt: now, busyAt: busyAtOf(worker, report, now) });
+export const noteReport: Handler<Worker, 'report'> = (worker, event, { now }) =>
+  become(worker, {
+    report: event.report,
+    lagMs: event.lagMs ?? 0,
+    lastReportAt: now,
+    busyAt: busyAtOf(worker, event.report, now),
+  });
 
 export const noteMemory: Handler<Worker, 'sample'> = (worker, { memoryBytes }, { now }) =>
   become(worker, { memoryBytes, sampledAt: now });
 
-export const reportReady: Handler<WorkerIn<'ready'>, 'report'> = (worker, { report }, situation) =>
+export const reportReady: Handler<WorkerIn<'ready'>, 'report'> = (worker, event, situation) =>
   become(worker, {
-    report,
+    report: event.report,
+    lagMs: event.lagMs ?? 0,
     lastReportAt: situation.now,
-    busyAt: busyAtOf(worker, report, situation.now),
+    busyAt: busyAtOf(worker, event.report, situation.now),
     life: watched(situation),
   });
 

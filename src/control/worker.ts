@@ -40,6 +40,8 @@ export interface Worker {
   readonly drainingSince: number | null;
   readonly lastReportAt: number;
   readonly report: WorkerReport;
+  /** The longest standstill of its event loop before that report. */
+  readonly lagMs: number;
   readonly memoryBytes: number;
   /** First sample after it became ready: what a recycle can at best get back to. */
   readonly floorBytes: number | null;
@@ -83,7 +85,13 @@ export type WorkerEvent =
       }
     >
   /** Order: leave politely. To one that leaves already it only shortens the deadlines. */
-  | { readonly type: 'drain'; readonly deadlineMs: number; readonly longDeadlineMs: number }
+  | {
+      readonly type: 'drain';
+      readonly deadlineMs: number;
+      readonly longDeadlineMs: number;
+      /** Nobody comes after it. */
+      readonly last: boolean;
+    }
   /** Order: TERM now, KILL later. To one that has its TERM it only shortens the deadline. */
   | { readonly type: 'terminate' }
   /** Order: KILL now. */
@@ -121,6 +129,7 @@ export function createWorker(birth: Birth): Worker {
     drainingSince: null,
     lastReportAt: birth.bornAt,
     report: NO_REPORT,
+    lagMs: 0,
     memoryBytes: 0,
     floorBytes: null,
     softStrikes: 0,

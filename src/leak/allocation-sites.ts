@@ -2,6 +2,7 @@
  * The sampling heap profile: which line allocated what is still alive, and how much more each
  * request.
  */
+import { isAppScript, plainPath } from './app-frames.ts';
 import { mapToSource } from './source-map.ts';
 import type { ProfileNode } from './probe-messages.ts';
 
@@ -62,12 +63,12 @@ function bytesBySite(head: ProfileNode): Map<string, RawSite> {
   const pending: { node: ProfileNode; owner: Frame | null }[] = [{ node: head, owner: null }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const { callFrame, children, selfSize } = next.node;
-    const owner = isApp(callFrame) ? callFrame : next.owner;
+    const owner = isAppScript(callFrame.url) ? callFrame : next.owner;
     if (owner !== null && selfSize > 0) {
       const key = `${owner.url}:${owner.lineNumber}:${owner.functionName}`;
       const site = sites.get(key) ?? {
         name: owner.functionName || '(anonymous)',
-        file: owner.url.replace(/^file:\/\//, ''),
+        file: plainPath(owner.url),
         line: owner.lineNumber + 1,
         column: owner.columnNumber + 1,
         bytes: 0,
@@ -78,8 +79,4 @@ function bytesBySite(head: ProfileNode): Map<string, RawSite> {
     for (const node of children) pending.push({ node, owner });
   }
   return sites;
-}
-
-function isApp({ url }: Frame): boolean {
-  return url !== '' && !url.startsWith('node:') && !url.includes('/node_modules/');
 }

@@ -1,8 +1,10 @@
-/** The table of an A/B run. */
+/** The outcome of an A/B run: a sentence on each arm, and a table for each signal that matters. */
+import { explainDeath } from './early-end.ts';
 import type { ArmOutcome } from './arms.ts';
 import { SIGNALS, SIGNAL_WORDS, unitOf } from './series.ts';
 import type { Line, Signal } from './series.ts';
-import { formatAmount } from './words.ts';
+import { formatRate } from './report.ts';
+import { formatAmount, formatNumber } from './words.ts';
 
 export function renderArms(outcomes: readonly ArmOutcome[]): string {
   const signals = signalsOf(outcomes);
@@ -11,10 +13,20 @@ export function renderArms(outcomes: readonly ArmOutcome[]): string {
     ...table(outcomes, signal),
     '',
   ]);
-  return `${lines.join('\n').trimEnd()}\n`;
+  return `${[...outcomes.map(sentenceOf), '', ...lines].join('\n').trimEnd()}\n`;
 }
 
 // --- internal ---
+
+function sentenceOf({ name, node, verdict, requests, death }: ArmOutcome): string {
+  const { kind, signal, rate } = verdict;
+  const slope = signal === null || rate === null ? '' : ` (${formatRate(rate, signal)})`;
+  const why = kind === 'undecided' && verdict.because !== '' ? ` (${verdict.because})` : '';
+  const what =
+    kind === 'leak' && signal !== null ? `leak of ${SIGNAL_WORDS[signal]}${slope}` : kind + why;
+  const end = death === null || kind === 'undecided' ? '' : `; it died (${explainDeath(death)})`;
+  return `${name}: ${what}; ${formatNumber(requests, 0)} requests, Node ${node}${end}`;
+}
 
 /** Those that leak in any arm, and always the heap. */
 function signalsOf(outcomes: readonly ArmOutcome[]): Signal[] {
@@ -41,7 +53,8 @@ function table(outcomes: readonly ArmOutcome[], signal: Signal): string[] {
     at === 0 ? '' : differs(arm.differences[signal]) + show(arm.differences[signal]),
     stateOf(arm, signal),
   ]);
-  const all = [['arm', 'slope [95 %]', 'less the first arm', 'verdict'], ...rows];
+  const first = outcomes[0]?.name ?? '';
+  const all = [['arm', 'slope [95 %]', `difference to ${first}`, 'verdict'], ...rows];
   const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   return all.map((row) =>
     `  ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd(),

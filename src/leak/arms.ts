@@ -4,6 +4,9 @@
  */
 import { basename, extname, resolve } from 'node:path';
 import { CofferdamError } from '../errors.ts';
+import { explainEnd, judgeEarly } from './early-end.ts';
+import type { EarlyEnd } from './early-end.ts';
+import { WARM_UP_SHARE } from './experiment.ts';
 import type { ExperimentOptions, Progress } from './experiment.ts';
 import { openLane } from './lane.ts';
 import type { Lane } from './lane.ts';
@@ -11,7 +14,7 @@ import { LOOK_SIZES } from './look.ts';
 import { SIGNALS } from './series.ts';
 import type { Line, Sample, Signal } from './series.ts';
 import { startTarget } from './target.ts';
-import type { Target, TargetOptions } from './target.ts';
+import type { Death, Target, TargetOptions } from './target.ts';
 import { judge } from './verdict.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -24,6 +27,8 @@ export interface ArmOutcome {
   readonly name: string;
   readonly node: string;
   readonly verdict: Verdict;
+  /** How it ended, when it did. */
+  readonly death: Death | null;
   readonly samples: readonly Sample[];
   readonly requests: number;
   readonly rates: Readonly<Partial<Record<Signal, Line>>>;
@@ -65,17 +70,28 @@ export async function runArms(
   const startedAt = performance.now();
   const targets: Target[] = [];
   try {
-    for (const { target } of arms) targets.push(await startTarget(target));
-    const lanes: Lane[] = [];
-    for (const target of targets) lanes.push(await openLane(target, options));
+    const lanes: ArmLane[] = [];
+    for (const { name, target: wanted } of arms) {
+      const lane = await naming(name, async () => {
+        const target = await startTarget(wanted);
+        targets.push(target);
+        return openLane(target, options);
+      });
+      lanes.push({ name, lane, end: null });
+    }
     const left = (): number => options.durationMs - (performance.now() - startedAt);
     const tell = (phase: string): void => options.onProgress(progressOf(phase, lanes, left()));
-    await warmUpAll(lanes, tell, () => left() > options.durationMs * (1 - WARM_UP_SHARE));
+    const most = (options.maxRequests ?? Infinity) * WARM_UP_SHARE;
+    await warmUpAll(lanes, tell, () => {
+      if (options.signal.aborted || lanes.every(({ lane }) => lane.answered() >= most))
+        return false;
+      return left() > options.durationMs * (1 - WARM_UP_SHARE);
+    });
     // The slowest arm sets the pace: only equal loads can be compared.
-    const rate = Math.min(...lanes.map((lane) => lane.ratePerSecond()));
-    for (const lane of lanes) lane.setRate(rate);
+    const rate = Math.min(...lanes.map(({ lane }) => lane.ratePerSecond()));
+    for (const { lane } of lanes) lane.setRate(rate);
     await loadAll(lanes, options, tell, left);
-    return conclude(arms, lanes, options.thorough);
+    return conclude(lanes, options.thorough);
   } finally {
     await Promise.all(targets.map((target) => target.stop()));
   }
@@ -83,71 +99,97 @@ export async function runArms(
 
 // --- internal ---
 
-const WARM_UP_SHARE = 0.25;
-
 /** Arms are compared by their numbers: a second look is enough, even where nothing leaks. */
 const ARM_LOOK = LOOK_SIZES[1];
 
-function progressOf(phase: string, lanes: readonly Lane[], leftMs: number): Progress {
+interface ArmLane {
+  readonly name: string;
+  readonly lane: Lane;
+  /** An arm that dies, or answers no more, ends its own series only. */
+  end: EarlyEnd;
+}
+
+/** Whose fault it is, when one of several apps does not start. */
+async function naming<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CofferdamError)) throw error;
+    const { code, message, hint, cause } = error;
+    throw new CofferdamError(code, `arm ${name}: ${message}`, { hint, cause });
+  }
+}
+
+function progressOf(phase: string, lanes: readonly ArmLane[], leftMs: number): Progress {
   return {
     phase,
-    requests: lanes.reduce((sum, lane) => sum + lane.answered(), 0),
-    floorBytes: lanes[0]?.samples.at(-1)?.heapBytes ?? 0,
+    requests: lanes.reduce((sum, { lane }) => sum + lane.answered(), 0),
+    floorBytes: lanes[0]?.lane.samples.at(-1)?.heapBytes ?? 0,
     slope: null,
     leftMs: Math.max(0, leftMs),
   };
 }
 
+/** A step of one arm; `otherwise` when it has ended. */
+async function attempt<Result>(
+  arm: ArmLane,
+  work: (lane: Lane) => Promise<Result>,
+  otherwise: Result,
+): Promise<Result> {
+  if (arm.end !== null) return otherwise;
+  try {
+    return await work(arm.lane);
+  } catch (error) {
+    arm.end = await explainEnd(arm.lane.target, error);
+    return otherwise;
+  }
+}
+
 async function warmUpAll(
-  lanes: readonly Lane[],
+  lanes: readonly ArmLane[],
   tell: (phase: string) => void,
   hasTime: () => boolean,
 ): Promise<void> {
   let settled = 0;
   while (settled < lanes.length) {
     settled = 0;
-    for (const lane of lanes) {
+    for (const arm of lanes) {
       tell('warm-up');
-      if (await lane.warmUp()) settled += 1;
+      if (await attempt(arm, (lane) => lane.warmUp(), true)) settled += 1;
     }
     if (!hasTime()) return;
   }
 }
 
 async function loadAll(
-  lanes: readonly Lane[],
+  lanes: readonly ArmLane[],
   options: Omit<ExperimentOptions, 'target'>,
   tell: (phase: string) => void,
   left: () => number,
 ): Promise<void> {
-  for (let count = 1; left() > 0 && !options.signal.aborted; count++) {
-    for (const lane of lanes) {
+  const enough = (): boolean =>
+    lanes.every(({ lane }) => lane.answered() >= (options.maxRequests ?? Infinity));
+  for (let count = 1; left() > 0 && !options.signal.aborted && !enough(); count++) {
+    for (const arm of lanes) {
       tell('load');
-      if (lane.target.death() === null) await lane.step('load').catch(rethrowUnlessDead(lane));
+      await attempt<unknown>(arm, (lane) => lane.step('load'), null);
     }
-    if (lanes.every((lane) => lane.target.death() !== null)) return;
+    if (lanes.every(({ end }) => end !== null)) return;
     const isLook = count >= ARM_LOOK && LOOK_SIZES.some((size) => size === count);
-    if (isLook && lanes.every((lane) => isCertain(lane, options.thorough))) return;
+    if (isLook && lanes.every((arm) => isCertain(arm, options.thorough))) return;
   }
 }
 
-/** An arm that dies ends its own series only. */
-function rethrowUnlessDead(lane: Lane): (error: unknown) => void {
-  return (error) => {
-    if (lane.target.death() === null) throw error;
-  };
+function isCertain({ lane, end }: ArmLane, thorough: boolean): boolean {
+  if (end !== null) return true;
+  return judge(lane.samples, { thorough, final: false, died: false }).kind !== 'undecided';
 }
 
-function isCertain(lane: Lane, thorough: boolean): boolean {
-  const died = lane.target.death() !== null;
-  return died || judge(lane.samples, { thorough, final: false, died }).kind !== 'undecided';
-}
-
-function conclude(arms: readonly Arm[], lanes: readonly Lane[], thorough: boolean): ArmOutcome[] {
+function conclude(lanes: readonly ArmLane[], thorough: boolean): ArmOutcome[] {
   const outcomes: ArmOutcome[] = [];
-  for (const [at, lane] of lanes.entries()) {
+  for (const { name, lane, end } of lanes) {
     const died = lane.target.death() !== null;
-    const verdict = judge(lane.samples, { thorough, final: true, died });
+    const verdict = judgeEarly(judge(lane.samples, { thorough, final: true, died }), end);
     const rates: Partial<Record<Signal, Line>> = {};
     const differences: Partial<Record<Signal, Line>> = {};
     for (const signal of SIGNALS) {
@@ -160,9 +202,10 @@ function conclude(arms: readonly Arm[], lanes: readonly Lane[], thorough: boolea
       if (first !== undefined) differences[signal] = subtract(line, first);
     }
     outcomes.push({
-      name: arms[at]?.name ?? String(at),
+      name,
       node: lane.target.node,
       verdict,
+      death: lane.target.death(),
       samples: lane.samples,
       requests: lane.answered(),
       rates,

@@ -1,13 +1,17 @@
 /** After a verdict: who holds it, who allocated it, who opened it. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { freemem, tmpdir } from 'node:os';
+import { freemem, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { findMemoryCgroup, readCgroupLimit, readCgroupUsage } from '../metrics/cgroup.ts';
 import { compareProfiles } from './allocation-sites.ts';
 import type { AllocationSite } from './allocation-sites.ts';
 import { readSnapshots } from './heap-compare.ts';
-import type { Suspect } from './heap-diff.ts';
+import type { Suspect } from './heap-compare.ts';
+import { MADE_SHAPES } from './heap-explain.ts';
 import type { Lane } from './lane.ts';
-import type { ProfileNode, Site } from './probe-messages.ts';
+import { recordSites } from './made-sites.ts';
+import type { MadeThings } from './made-sites.ts';
+import type { ProfileNode } from './probe-messages.ts';
 import type { Signal } from './series.ts';
 import type { Verdict } from './verdict.ts';
 import { formatAmount } from './words.ts';
@@ -16,10 +20,9 @@ export interface Culprit {
   /** Who holds what is new, best first; empty when no snapshot was possible. */
   readonly suspects: readonly Suspect[];
   readonly allocations: readonly AllocationSite[];
-  /** Where descriptors, handles and timers were made that nobody ended. */
-  readonly sites: readonly (Site & { readonly perRequest: number })[];
-  /** What descriptors were added, by what they point to. */
-  readonly descriptors: readonly { readonly what: string; readonly count: number }[];
+  /** Where descriptors, handles, timers and listeners were made that nobody ended. */
+  readonly sites: MadeThings['sites'];
+  readonly descriptors: MadeThings['descriptors'];
   /** Why some of the above is missing. */
   readonly notes: readonly string[];
   /** The last sampling profile, for a pprof file. */
@@ -28,6 +31,8 @@ export interface Culprit {
 
 export interface CulpritOptions {
   readonly snapshotFolder: string | null;
+  /** Bytes that snapshots may take; what the machine and the control group have left. */
+  readonly freeBytes?: number;
 }
 
 export async function findCulprit(
@@ -46,9 +51,8 @@ export async function findCulprit(
     (signals.includes(verdict.signal) ||
       verdict.findings.some(({ signal, state }) => state === 'leaks' && signals.includes(signal)));
   const suspects = leaks(SEEN_IN_HEAP) ? await takeSnapshots(lane, options, notes) : [];
-  const made = leaks(MADE_SOMEWHERE)
-    ? await recordSites(lane, notes)
-    : { sites: [], descriptors: [] };
+  const isMade = suspects.some(({ shape }) => shape !== null && MADE_SHAPES.has(shape));
+  const made = leaks(MADE_SOMEWHERE) || isMade ? await askSites(lane, notes) : NOTHING_MADE;
   return { suspects, allocations, ...made, notes, profile };
 }
 
@@ -58,7 +62,9 @@ export async function findCulprit(
 const SEEN_IN_HEAP: readonly Signal[] = ['heap', 'external', 'handles', 'contexts', 'listeners'];
 
 /** What is made by a call that can be caught in the act. */
-const MADE_SOMEWHERE: readonly Signal[] = ['descriptors', 'handles', 'contexts'];
+const MADE_SOMEWHERE: readonly Signal[] = ['descriptors', 'handles', 'contexts', 'listeners'];
+
+const NOTHING_MADE: MadeThings = { sites: [], descriptors: [] };
 
 /** Prime, so that a count per request of 1.000 or 0.100 is no accident of a round number. */
 const REQUESTS_BETWEEN = 199;
@@ -92,6 +98,15 @@ async function askProfile(lane: Lane, notes: string[]): Promise<ProfileNode | nu
   }
 }
 
+async function askSites(lane: Lane, notes: string[]): Promise<MadeThings> {
+  try {
+    return await recordSites(lane, stepOf(lane));
+  } catch (error) {
+    notes.push(`no creating sites: ${String(error)}`);
+    return NOTHING_MADE;
+  }
+}
+
 async function takeSnapshots(
   lane: Lane,
   options: CulpritOptions,
@@ -99,7 +114,7 @@ async function takeSnapshots(
 ): Promise<readonly Suspect[]> {
   const heapBytes = lane.samples.at(-1)?.heapUsedBytes ?? 0;
   const needBytes = SNAPSHOT_FACTOR * heapBytes + SNAPSHOT_BASE_BYTES;
-  const freeBytes = Math.min(freemem(), constrainedBytes());
+  const freeBytes = options.freeBytes ?? Math.min(freemem(), constrainedBytes());
   if (needBytes > freeBytes) {
     notes.push(
       `no heap snapshots: they may need ${formatAmount(needBytes, 'bytes')}, and ` +
@@ -126,36 +141,10 @@ async function takeSnapshots(
   }
 }
 
-/** What the control group leaves us; Node says 2^64 where there is no limit. */
+/** What the control group leaves, all its processes counted: the app under test is one of them. */
 function constrainedBytes(): number {
-  const limit = process.constrainedMemory();
-  return limit > 0 && limit < 2 ** 53 ? limit - process.memoryUsage().rss : Infinity;
-}
-
-async function recordSites(
-  lane: Lane,
-  notes: string[],
-): Promise<Pick<Culprit, 'sites' | 'descriptors'>> {
-  const step = stepOf(lane);
-  try {
-    await lane.target.ask({ type: 'sites_start' });
-    // What is already open is of no interest; what these requests open and keep is.
-    const before = await lane.target.describeDescriptors();
-    await lane.drive(step);
-    const after = await lane.target.describeDescriptors();
-    const reply = await lane.target.ask({ type: 'sites' });
-    const found = reply.type === 'sites' ? reply.sites : [];
-    const sites = found
-      .filter(({ stack, count }) => stack !== '' && count >= step / 100)
-      .map((site) => ({ ...site, perRequest: site.count / step }));
-    const descriptors = [...after]
-      .map(([what, count]) => ({ what, count: count - (before.get(what) ?? 0) }))
-      .filter(({ count }) => count > 0)
-      .sort((a, b) => b.count - a.count)
-      .slice(0, 5);
-    return { sites, descriptors };
-  } catch (error) {
-    notes.push(`no creating sites: ${String(error)}`);
-    return { sites: [], descriptors: [] };
-  }
+  const cgroup = findMemoryCgroup();
+  const limit = cgroup === null ? null : readCgroupLimit(cgroup, totalmem());
+  if (cgroup === null || limit === null) return Infinity;
+  return limit.limitBytes - (readCgroupUsage(cgroup, limit.directory) ?? 0);
 }

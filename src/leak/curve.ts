@@ -18,7 +18,7 @@ export function drawCurve(samples: readonly Sample[], verdict: Verdict): string 
     [...dots.map(({ y }) => y), ...tops],
   );
   const title = `${SIGNAL_WORDS[signal]} at each checkpoint, after collection`;
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)}">
+  return `<div class="scroll"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)}">
 <title>${escapeHtml(title)}</title>
 ${drawPhases(samples, view)}
 ${drawAxes(view, signal, samples)}
@@ -28,7 +28,7 @@ ${tops.length === 0 ? '' : drawTops(samples, view)}
     .join(' ')}"/>
 ${dots.map(({ x, y }) => circle(view.x(x), view.y(y))).join('')}
 ${drawFit(samples, signal, view)}
-</svg>
+</svg></div>
 <p class="dim">Dots: ${escapeHtml(title)}.${
     tops.length === 0 ? '' : ' Light bars: up to where the heap had climbed before it.'
   } Dashed: the fitted line.</p>`;

@@ -3,6 +3,8 @@
  * up, rest, identical URLs, and the search for the culprit.
  */
 import { freemem } from 'node:os';
+import { explainEnd, judgeEarly } from './early-end.ts';
+import type { EarlyEnd } from './early-end.ts';
 import { findCulprit } from './culprit.ts';
 import type { Culprit } from './culprit.ts';
 import { openLane } from './lane.ts';
@@ -58,20 +60,30 @@ export interface Outcome {
 /** One sample in 32 KiB: fourteen for half a megabyte that leaked, and no cost above the noise. */
 export const PROFILE_INTERVAL_BYTES = 32 * 1024;
 
+/**
+ * Warm-up gets at most this share of the time, or of the requests: a curve that never settles is
+ * what we look for.
+ */
+export const WARM_UP_SHARE = 0.25;
+
 export async function runExperiment(options: ExperimentOptions): Promise<Outcome> {
   const startedAt = performance.now();
   const target = await startTarget(options.target);
   try {
     const lane = await openLane(target, options);
     const plan = openPlan(lane, options, startedAt);
-    const { profile, broken } = await runPhases(lane, plan, options);
+    const { profile, broken, end } = await runPhases(lane, plan, options);
     const died = broken || target.death() !== null;
-    const verdict = judge(lane.samples, { thorough: options.thorough, final: true, died });
+    const seen = judge(lane.samples, { thorough: options.thorough, final: true, died });
+    const verdict = judgeEarly(seen, end);
     const outcome = { ...describe(lane, startedAt), verdict };
     const isWanted = options.name && verdict.kind === 'leak' && !options.signal.aborted;
     if (!isWanted) return { ...outcome, culprit: null };
     plan.tell('search for the code');
-    const isSwollen = (lane.samples.at(-1)?.heapUsedBytes ?? 0) > SWOLLEN_BYTES;
+    const last = lane.samples.at(-1);
+    const isSwollen =
+      last !== undefined &&
+      (last.heapUsedBytes > SWOLLEN_BYTES || last.externalBytes > SWOLLEN_EXTERNAL_BYTES);
     const culprit =
       died || isSwollen
         ? await searchAnew(verdict, options)
@@ -98,29 +110,31 @@ function describe(lane: Lane, startedAt: number): Omit<Outcome, 'verdict' | 'cul
   };
 }
 
-/** `broken`: it answers no more, or is about to die: of its heap, of its descriptors. */
-async function runPhases(
-  lane: Lane,
-  plan: Plan,
-  options: ExperimentOptions,
-): Promise<{ profile: ProfileNode | null; broken: boolean }> {
-  let profile: ProfileNode | null = null;
-  try {
-    await warmUp(lane, plan);
-    profile = await startProfile(lane.target);
-    await load(lane, plan, options);
-    if (isNearDeath(lane.samples)) return { profile, broken: true };
-    await rest(lane, plan, options);
-    await compareIdentical(lane, plan, options);
-    return { profile, broken: false };
-  } catch (error) {
-    // With a few checkpoints there is something to judge; without, the error is the answer.
-    if (lane.samples.length < JUDGED_LEAST) throw error;
-    return { profile, broken: true };
-  }
+interface Ran {
+  readonly profile: ProfileNode | null;
+  /** It died, or is about to: of its heap, of its descriptors. */
+  readonly broken: boolean;
+  readonly end: EarlyEnd;
 }
 
-const JUDGED_LEAST = 4;
+async function runPhases(lane: Lane, plan: Plan, options: ExperimentOptions): Promise<Ran> {
+  let profile: ProfileNode | null = null;
+  try {
+    await warmUp(lane, plan, options);
+    profile = await startProfile(lane.target);
+    await load(lane, plan, options);
+    if (isNearDeath(lane.samples)) return { profile, broken: true, end: null };
+    await rest(lane, plan, options);
+    await compareIdentical(lane, plan, options);
+    const isDead = lane.target.death() !== null;
+    return { profile, broken: isDead, end: isDead ? await explainEnd(lane.target, null) : null };
+  } catch (error) {
+    // What was seen until then is still judged.
+    const end = await explainEnd(lane.target, error);
+    const broken = lane.target.death() !== null || isNearDeath(lane.samples);
+    return { profile, broken, end };
+  }
+}
 
 /**
  * The app that was measured is dead, or dying: a fresh one shows who, before it goes the same way.
@@ -143,11 +157,11 @@ async function searchAnew(verdict: Verdict, options: ExperimentOptions): Promise
 /** Three snapshots of a heap above it take minutes; those of a fresh process take seconds. */
 const SWOLLEN_BYTES = 64 * 2 ** 20;
 
+/** Each of its buffers hangs from sockets and streams, and the search would add as many again. */
+const SWOLLEN_EXTERNAL_BYTES = 256 * 2 ** 20;
+
 /** Below the rate at which the search takes its small steps. */
 const SEARCH_RATE = 30;
-
-/** Warm-up gets at most this share of the time: a curve that never settles is what we look for. */
-const WARM_UP_SHARE = 0.25;
 
 /** Checkpoints of the rest phase and of the identical URLs. */
 const REST_SAMPLES = 10;
@@ -179,12 +193,13 @@ function openPlan(lane: Lane, options: ExperimentOptions, startedAt: number): Pl
   };
 }
 
-async function warmUp(lane: Lane, plan: Plan): Promise<void> {
+async function warmUp(lane: Lane, plan: Plan, options: ExperimentOptions): Promise<void> {
   const end = plan.left() * (1 - WARM_UP_SHARE);
+  const most = (options.maxRequests ?? Infinity) * WARM_UP_SHARE;
   do {
     plan.tell('warm-up');
     if ((await lane.warmUp()) || isNearDeath(lane.samples)) return;
-  } while (!plan.over() && plan.left() > end);
+  } while (!plan.over() && plan.left() > end && lane.answered() < most);
 }
 
 async function startProfile(target: Target): Promise<ProfileNode | null> {

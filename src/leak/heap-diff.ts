@@ -4,9 +4,10 @@
  * Each new object is charged to the nearest old object on its path. What grew in both intervals
  * counts; warm-up and requests in flight grow in one and drop out. No dominators, one walk.
  */
-import { classOf, placeOf, printPath, stepsTo, variableOf } from './heap-path.ts';
-import type { Place, Step } from './heap-path.ts';
+import { classOf, placeOf, printPath, scopeOf, stepsTo, variableOf } from './heap-path.ts';
+import type { Place } from './heap-path.ts';
 import { explain } from './heap-explain.ts';
+import type { Shape } from './heap-explain.ts';
 import type { HeapGraph } from './heap-snapshot.ts';
 import { findFrontier, tallyHolders } from './heap-holders.ts';
 import type { Frontier, Holder, PerInterval } from './heap-holders.ts';
@@ -30,7 +31,8 @@ export interface Kin {
   readonly perRequest: number | null;
 }
 
-export interface Suspect {
+/** Whatever is new below one variable, field or object. */
+export interface HeldThings {
   /** The variable or field: `sessions`; or the class of what holds, if nothing has a name. */
   readonly name: string;
   readonly holderClass: string;
@@ -47,7 +49,9 @@ export interface Suspect {
     readonly perRequest: number | null;
     readonly count: number;
   })[];
-  /** What kind of leak the shape tells: listeners, timers, promises; null if it is plain data. */
+  /** What piles up: listeners, timers, promises; null if it is plain data. */
+  readonly shape: Shape | null;
+  /** The shape in a sentence. */
   readonly explanation: string | null;
 }
 
@@ -57,7 +61,7 @@ export const SUSPECTS_LIMIT = 8;
 /** Next to one that holds a kilobyte per request, one that holds ten bytes is nobody's suspect. */
 const CROWD_SHARE = 0.01;
 
-export function findSuspects(graph: HeapGraph, generations: Generations): Suspect[] {
+export function findSuspects(graph: HeapGraph, generations: Generations): HeldThings[] {
   const walk = walkHeap(graph);
   const frontier = findFrontier(graph, walk, generations);
   const holders = tallyHolders(graph, walk, frontier);
@@ -69,9 +73,9 @@ export function findSuspects(graph: HeapGraph, generations: Generations): Suspec
     .filter(({ score }, _, [best]) => score >= (best?.score ?? 0) * CROWD_SHARE);
   const scene = { graph, walk, generations };
   const members = groupMembers(scene, frontier, holders, new Set(ranked.map((r) => r.holder)));
-  return ranked.map(({ holder, score }) =>
-    describe(scene, holder, score, members.get(holder) ?? new Map()),
-  );
+  return ranked
+    .map(({ holder, score }) => describe(scene, holder, score, members.get(holder) ?? NOBODY))
+    .filter(({ kin }) => kin.some(({ className }) => !ENGINE_KINDS.has(className)));
 }
 
 // --- internal ---
@@ -95,35 +99,58 @@ interface Members {
   readonly bytes: PerInterval;
 }
 
+/** What hangs from one holder. */
+interface Group {
+  readonly byKind: Map<string, Members>;
+  /** Whether some of it carries the store of an AsyncLocalStorage (before Node 24: in a field). */
+  hasStores: boolean;
+}
+
+const NOBODY: Group = { byKind: new Map(), hasStores: false };
+
+const STORE_FIELD = '<symbol kResourceStore>';
+const STORE_CLASS = 'AsyncContextFrame';
+
+/** V8's own: shapes, code, cells. They come with what the app makes, and alone are its warm-up. */
+const ENGINE_KINDS = new Set(['(hidden)', '(object shape)', '(code)']);
+
 /** New objects of the chosen holders by what they are, and by where they are written. */
 function groupMembers(
   { graph, walk }: Scene,
   frontier: Frontier,
   holders: ReadonlyMap<number, Holder>,
   chosen: ReadonlySet<Holder>,
-): Map<Holder, Map<string, Members>> {
-  const groups = new Map<Holder, Map<string, Members>>();
+): Map<Holder, Group> {
+  const groups = new Map<Holder, Group>();
   for (let at = 1; at < walk.reached; at++) {
     const node = walk.order[at] as number;
     const holder = holders.get(frontier.top[node] as number);
     const age = frontier.age(node);
     if (holder === undefined || age === 0 || !chosen.has(holder)) continue;
-    const group = groups.get(holder) ?? new Map<string, Members>();
+    const group = groups.get(holder) ?? { byKind: new Map(), hasStores: false };
     groups.set(holder, group);
+    group.hasStores ||= isStore(graph, walk.parentEdge[node] as number);
     const className = classOf(graph, node);
     const place = graph.locations.get(node);
     const key = `${className} ${place?.scriptId ?? ''}:${place?.line ?? ''}:${place?.column ?? ''}`;
-    const members = group.get(key) ?? {
+    const members = group.byKind.get(key) ?? {
       className,
       sample: node,
       count: [0, 0, 0] as PerInterval,
       bytes: [0, 0, 0] as PerInterval,
     };
-    group.set(key, members);
+    group.byKind.set(key, members);
     members.count[age] += 1;
     members.bytes[age] += graph.nodeSize[node] as number;
   }
   return groups;
+}
+
+function isStore(graph: HeapGraph, edge: number): boolean {
+  const name = graph.edgeName[edge] as number;
+  if (graph.edgeTypes[graph.edgeType[edge] as number] !== 'property') return false;
+  // To read each key of a dictionary from the file would take longer than the walk.
+  return graph.textLength(name) === STORE_FIELD.length && graph.text(name) === STORE_FIELD;
 }
 
 /** The largest kinds tell the story. */
@@ -134,12 +161,12 @@ function describe(
   { graph, walk, generations }: Scene,
   holder: Holder,
   score: number,
-  groups: ReadonlyMap<string, Members>,
-): Suspect {
-  const steady = [...groups.values()].filter(({ bytes, count }) =>
+  group: Group,
+): HeldThings {
+  const steady = [...group.byKind.values()].filter(({ bytes, count }) =>
     generations.secondId === null ? count[2] > 0 : scoreOf(bytes, generations) > 0,
   );
-  steady.sort((a, b) => weightOf(b) - weightOf(a));
+  steady.sort(byTelling);
   const requests = generations.requests;
   const both = requests === null ? null : requests[0] + requests[1];
   const each = (count: PerInterval) => (both === null ? null : (count[1] + count[2]) / both);
@@ -158,35 +185,32 @@ function describe(
     )
     .slice(0, PLACES_LIMIT);
   const holderClass = classOf(graph, holder.node);
-  const inner = stepsTo(graph, walk, holder.sample);
+  const classNames = steady.map(({ className }) => className);
+  const explained = explain({
+    steps: stepsTo(graph, walk, holder.sample),
+    holderClass,
+    classNames,
+    hasStores: group.hasStores || classNames.includes(STORE_CLASS),
+  });
   return {
     name: variable?.edge ?? holderClass,
     holderClass,
     path: printPath(steps),
-    reachedFrom: scopeOf(graph, steps),
+    reachedFrom: scopeOf(graph, walk, steps),
     bytes: score,
     bytesPerRequest: both === null ? null : score / both,
     kin,
     places,
-    explanation: explain(inner, [holderClass, ...kin.map(({ className }) => className)]),
+    shape: explained?.shape ?? null,
+    explanation: explained?.sentence ?? null,
   };
 }
 
 /** Strings and arrays are what things are made of; objects and functions are the things. */
-function weightOf({ className, bytes, count }: Members): number {
-  const size = bytes[1] + bytes[2];
-  return className.startsWith('(') ? size : size * 4 + count[1] + count[2];
-}
-
-/** The innermost function on the path that is written in a file of the app. */
-function scopeOf(graph: HeapGraph, steps: readonly Step[]): Place | null {
-  let fallback: Place | null = null;
-  for (const step of steps.toReversed()) {
-    if (!step.className.startsWith('function ')) continue;
-    const place = placeOf(graph, step.node);
-    if (place === null) continue;
-    if (!place.file.includes('/node_modules/')) return place;
-    fallback ??= place;
-  }
-  return fallback;
+function byTelling(a: Members, b: Members): number {
+  const tier = ({ className }: Members): number =>
+    ENGINE_KINDS.has(className) ? 2 : /^(\(|system \/)/.test(className) ? 1 : 0;
+  const weight = ({ bytes, count }: Members): number =>
+    (bytes[1] + bytes[2]) * 4 + count[1] + count[2];
+  return tier(a) - tier(b) || weight(b) - weight(a);
 }

@@ -1,36 +1,116 @@
 /** Tells from a path and from what hangs there which kind of leak a person is looking at. Pure. */
+import { isNamed } from './heap-path.ts';
 import type { Step } from './heap-path.ts';
 
-/** A sentence for the report; null when it is plain data in a variable. */
-export function explain(steps: readonly Step[], classNames: readonly string[]): string | null {
-  const has = (pattern: RegExp) => classNames.some((className) => pattern.test(className));
-  const passes = (pattern: RegExp) => steps.some(({ edge }) => pattern.test(edge));
-  const named = steps.filter(({ edgeType }) => edgeType === 'property' || edgeType === 'context');
-  const events = named.findLastIndex(({ edge }) => edge === '_events');
-  // Nearly every path in a server leads through some emitter: only the last steps tell.
-  if (events >= 0 && events >= named.length - 2) {
-    const event = named[events + 1]?.edge ?? 'an event';
-    const emitter = named[events - 1];
-    const owner =
-      emitter === undefined ? 'an emitter' : `\`${emitter.edge}\` (${emitter.className})`;
-    return `listeners of "${event}" on ${owner}: added again and again, never removed`;
+/** What piles up; `null` elsewhere is plain data in a variable. */
+export type Shape =
+  | 'listeners'
+  | 'weak values'
+  | 'timers'
+  | 'message ports'
+  | 'sockets'
+  | 'modules'
+  | 'contexts'
+  | 'promises'
+  | 'stores'
+  | 'slices'
+  | 'buffers';
+
+/** What a call makes, so that the call can be caught in the act. */
+export const MADE_SHAPES: ReadonlySet<Shape> = new Set<Shape>([
+  'timers',
+  'listeners',
+  'message ports',
+  'sockets',
+]);
+
+export interface Evidence {
+  /** From a root to one of the new objects. */
+  readonly steps: readonly Step[];
+  readonly holderClass: string;
+  /** Classes of what is new, the weightiest first. */
+  readonly classNames: readonly string[];
+  /** Whether new objects carry the store of an AsyncLocalStorage. */
+  readonly hasStores: boolean;
+}
+
+/** A sentence for the report; null when it is plain data. */
+export function explain(evidence: Evidence): { shape: Shape; sentence: string } | null {
+  const { steps, hasStores } = evidence;
+  const listeners = explainListeners(steps);
+  if (listeners !== null) return { shape: 'listeners', sentence: listeners };
+  if (steps.some(({ edge }) => edge.includes(' pair in WeakMap'))) {
+    return { shape: 'weak values', sentence: WEAK_VALUES };
   }
-  const weak = steps.find(({ edge }) => edge.includes(' pair in WeakMap'));
-  if (weak !== undefined) {
-    return 'values of a WeakMap whose keys stay alive: look for who holds the keys';
+  for (const [shape, sentence, isIt] of RULES) {
+    if (!isIt(evidence)) continue;
+    return { shape, sentence: hasStores ? `${sentence}; ${STORES}` : sentence };
   }
-  for (const [found, sentence] of [
-    [has(/^(Timeout|Immediate)$/), 'timers that are never cleared'],
-    [has(/MessagePort/), 'message ports that are never closed'],
-    [has(/^(TCP|Socket|TLSSocket|Pipe|Node \/ (TCP|Pipe|TLS))/), 'sockets that are never closed'],
-    [has(/AsyncContextFrame|AsyncLocalStorage/), 'contexts of AsyncLocalStorage, kept alive'],
-    [passes(/reactions|^promise$/i), 'callbacks that wait for a promise which never settles'],
-    [has(/PromiseReaction/), 'callbacks that wait for a promise which never settles'],
-    [has(/^(Promise|Generator)$/), 'promises or async functions that never finish'],
-    [has(/^\(sliced string\)$/), 'short slices that keep their whole string alive'],
-    [has(/JSArrayBufferData|^ArrayBuffer$/), 'buffers'],
-  ] as const) {
-    if (found) return sentence;
-  }
-  return null;
+  return hasStores ? { shape: 'stores', sentence: STORES } : null;
+}
+
+// --- internal ---
+
+const WEAK_VALUES = 'values of a WeakMap whose keys stay alive: look for who holds the keys';
+
+const STORES = 'each keeps the store of an AsyncLocalStorage alive';
+
+const NEVER_SETTLES = 'callbacks that wait for a promise which never settles';
+
+type Rule = readonly [Shape, string, (evidence: Evidence) => boolean];
+
+const has =
+  (pattern: RegExp) =>
+  ({ holderClass, classNames }: Evidence): boolean =>
+    [holderClass, ...classNames].some((className) => pattern.test(className));
+
+const passes =
+  (pattern: RegExp) =>
+  ({ steps }: Evidence): boolean =>
+    steps.some(({ edge }) => pattern.test(edge));
+
+/** Nearly every leak has such objects somewhere: they tell only when they are what there is. */
+const mostly =
+  (pattern: RegExp) =>
+  ({ classNames }: Evidence): boolean => {
+    const things = classNames.filter((name) => !/^(\(|system \/)/.test(name));
+    return pattern.test(things[0] ?? '');
+  };
+
+const onlyStrings = ({ classNames }: Evidence): boolean =>
+  classNames.every((name) => name.startsWith('(')) && classNames.includes('(sliced string)');
+
+/** From the certain to the vague: the first that fits is told. */
+const RULES: readonly Rule[] = [
+  ['timers', 'timers that are never cleared', mostly(/^(Timeout|Immediate)$/)],
+  ['message ports', 'message ports that are never closed', has(/MessagePort/)],
+  [
+    'sockets',
+    'sockets that are never closed',
+    has(/^(TCP|Socket|TLSSocket|Pipe|Node \/ (TCP|Pipe|TLS))/),
+  ],
+  ['modules', 'modules that are loaded again and again', mostly(/^Module$/)],
+  ['contexts', 'V8 contexts (`vm`) that are never let go', has(/NativeContext|ContextifyContext/)],
+  ['promises', NEVER_SETTLES, passes(/reactions|^promise$/i)],
+  ['promises', NEVER_SETTLES, has(/PromiseReaction/)],
+  ['promises', 'promises or async functions that never finish', has(/^(Promise|Generator)$/)],
+  ['slices', 'short slices that keep their whole string alive', onlyStrings],
+  ['buffers', 'buffers', mostly(/^(Buffer|ArrayBuffer|SharedArrayBuffer|\w+Array)$/)],
+];
+
+/** Nearly every path in a server leads through some emitter: only the last steps tell. */
+function explainListeners(steps: readonly Step[]): string | null {
+  const events = steps.findLastIndex(({ edge }) => edge === '_events');
+  if (events < 0) return null;
+  const after = steps.slice(events + 1).filter(isNamed);
+  if (after.length > 1) return null;
+  const event = after[0]?.edge ?? 'an event';
+  const emitter = steps[events - 1];
+  const owner =
+    emitter === undefined
+      ? 'an emitter'
+      : isNamed(emitter)
+        ? `\`${emitter.edge}\` (${emitter.className})`
+        : `\`${emitter.className}\``;
+  return `listeners of "${event}" on ${owner}, never removed`;
 }

@@ -1,5 +1,5 @@
 /** The frontier between old and new objects, and who holds what lies behind it. */
-import { edgeText } from './heap-path.ts';
+import { edgeText } from './heap-edges.ts';
 import type { HeapGraph } from './heap-snapshot.ts';
 import { NO_EDGE } from './heap-walk.ts';
 import type { HeapWalk } from './heap-walk.ts';

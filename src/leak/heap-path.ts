@@ -1,4 +1,6 @@
 /** Names nodes of a heap graph as their programmer would: variables, fields, functions, files. */
+import { isAppScript, isInternalScript, plainPath } from './app-frames.ts';
+import { SCOPE, SCRIPT, SHARED, childBy, edgeText } from './heap-edges.ts';
 import { ROOT_NODE } from './heap-snapshot.ts';
 import type { HeapGraph } from './heap-snapshot.ts';
 import { NO_EDGE } from './heap-walk.ts';
@@ -30,17 +32,14 @@ export function stepsTo(graph: HeapGraph, walk: HeapWalk, node: number): Step[] 
   while (at !== ROOT_NODE && steps.length < STEPS_LIMIT) {
     const edge = walk.parentEdge[at] ?? NO_EDGE;
     if (edge === NO_EDGE) break;
+    const className = classOf(graph, at);
+    const name = walk.exported.get(at);
     const edgeType = graph.edgeTypes[graph.edgeType[edge] ?? 0] ?? '';
-    steps.push({ node: at, edgeType, edge: edgeText(graph, edge), className: classOf(graph, at) });
+    const step = { node: at, edgeType, edge: edgeText(graph, edge), className };
+    steps.push(name === undefined ? step : { ...step, edgeType: 'context', edge: name });
     at = walk.parentNode[at] ?? ROOT_NODE;
   }
   return steps.toReversed();
-}
-
-export function edgeText(graph: HeapGraph, edge: number): string {
-  const type = graph.edgeTypes[graph.edgeType[edge] ?? 0];
-  const name = graph.edgeName[edge] ?? 0;
-  return type === 'element' || type === 'hidden' ? `[${name}]` : graph.text(name);
 }
 
 /** What it is: `Map`, `Session`, `function later`, `(string)`. */
@@ -59,18 +58,15 @@ export function placeOf(graph: HeapGraph, node: number): Place | null {
   const location = graph.locations.get(node);
   if (location === undefined) return null;
   const file = scriptOf(graph, node);
-  if (file === null || file.startsWith('node:') || file === '') return null;
+  if (file === null || file === '' || isInternalScript(file)) return null;
   const name = graph.text(graph.nodeName[node] ?? 0);
   return { name: name || '(anonymous)', file, line: location.line, column: location.column };
 }
 
-/** The node that an edge of this name leads to; -1 when there is none. */
-export function childBy(graph: HeapGraph, node: number, names: readonly string[]): number {
-  const end = graph.firstEdge[node + 1] ?? 0;
-  for (let edge = graph.firstEdge[node] ?? 0; edge < end; edge++) {
-    if (names.includes(edgeText(graph, edge))) return graph.edgeTo[edge] ?? -1;
-  }
-  return -1;
+/** Whether the step goes by a variable or field that somebody named. */
+export function isNamed(step: Step): boolean {
+  if (step.edgeType !== 'context' && step.edgeType !== 'property') return false;
+  return !SAID_BY_ALL.has(step.edge) && step.edge !== '';
 }
 
 /**
@@ -83,6 +79,8 @@ export function printPath(steps: readonly Step[]): string[] {
   for (const step of steps) {
     const word = wordOf(step);
     if (word === null) continue;
+    // A variable whose value is the function of that name.
+    if (word === `${words.at(-1)}()`) words.pop();
     if (word === words.at(-1)?.replace(/ ×\d+$/, '')) {
       repeated += 1;
       words[words.length - 1] = `${word} ×${repeated}`;
@@ -101,22 +99,59 @@ export function variableOf(steps: readonly Step[]): Step | null {
   return steps.findLast((step) => isNamed(step)) ?? null;
 }
 
+/**
+ * The innermost function on the path that is written in a file of the app; when none is on it (a
+ * waiting async function holds its variables itself), one that sees the last variable.
+ */
+export function scopeOf(graph: HeapGraph, walk: HeapWalk, steps: readonly Step[]): Place | null {
+  let fallback: Place | null = null;
+  for (const step of steps.toReversed()) {
+    if (!step.className.startsWith('function ')) continue;
+    const place = placeOf(graph, step.node);
+    if (place === null) continue;
+    if (isAppScript(place.file)) return place;
+    fallback ??= place;
+  }
+  const variable = variableOf(steps);
+  const isScoped = fallback === null && variable?.edgeType === 'context';
+  return isScoped ? closureIn(graph, walk.parentNode[variable.node] ?? ROOT_NODE) : fallback;
+}
+
 // --- internal ---
+
+/** Any function of the app that was made in this scope. */
+function closureIn(graph: HeapGraph, scope: number): Place | null {
+  const closure = graph.nodeTypes.indexOf('closure');
+  for (let node = 0; node < graph.nodeCount; node++) {
+    if (graph.nodeType[node] !== closure || childBy(graph, node, SCOPE) !== scope) continue;
+    const place = placeOf(graph, node);
+    if (place !== null) return place;
+  }
+  return null;
+}
 
 const PRINTED_STEPS = 9;
 
 /** Every object has them: they say nothing about where it is. */
 const SAID_BY_ALL = new Set(['__proto__', 'constructor', 'prototype', '_idleNext', '_idlePrev']);
 
-function isNamed(step: Step): boolean {
-  if (step.edgeType !== 'context' && step.edgeType !== 'property') return false;
-  return !SAID_BY_ALL.has(step.edge) && step.edge !== '';
-}
+/** A class that says what an object is, where no name says it. */
+const TELLING_CLASS = /^(?!Object$|Array$|Function$)[A-Za-z_$][\w$]*$/;
+
+/** What all of a process hangs from. */
+const NATIVE_FRAME = /^Node \/ (Environment|BaseObjectList|\w*Realm)$/;
 
 function wordOf(step: Step): string | null {
-  if (isNamed(step)) return step.edge;
+  // Every emitter has one: `bus › change` says it.
+  if (step.edge === '_events') return null;
+  // From the cell of an exported variable, which has just been named, to its value.
+  if (step.edgeType === 'internal' && step.edge === 'value') return null;
+  const isSymbol = step.edge.startsWith('<symbol ');
+  if (isNamed(step) && !isSymbol) return step.edge;
   if (step.className.startsWith('function ')) return `${step.className.slice(9)}()`;
-  if (step.edgeType === 'shortcut') return step.className;
+  if (step.edgeType === 'shortcut' || TELLING_CLASS.test(step.className)) return step.className;
+  if (isNamed(step)) return step.edge;
+  if (NATIVE_FRAME.test(step.className)) return null;
   if (step.className.startsWith('Node / ')) return step.className.slice(7);
   if (step.edge.includes(' pair in WeakMap')) return '(WeakMap value)';
   return null;
@@ -126,11 +161,11 @@ function scriptOf(graph: HeapGraph, node: number): string | null {
   const isClosure = graph.nodeTypes[graph.nodeType[node] ?? 0] === 'closure';
   // An object's location is its constructor's: map → constructor → shared.
   const closure = isClosure ? node : constructorOf(graph, node);
-  const shared = closure < 0 ? -1 : childBy(graph, closure, ['shared']);
-  const script = shared < 0 ? -1 : childBy(graph, shared, ['script', 'script_or_debug_info']);
+  const shared = closure < 0 ? -1 : childBy(graph, closure, SHARED);
+  const script = shared < 0 ? -1 : childBy(graph, shared, SCRIPT);
   if (script < 0) return null;
   const name = graph.text(graph.nodeName[script] ?? 0);
-  return name.replace(/^file:\/\//, '');
+  return plainPath(name);
 }
 
 function constructorOf(graph: HeapGraph, node: number): number {

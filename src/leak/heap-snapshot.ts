@@ -5,7 +5,7 @@
  *
  * The header's own field lists say what a node and an edge are made of: Node 20, 22 and 24 differ.
  */
-import { stat } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { CofferdamError } from '../errors.ts';
 import { openScanner } from './snapshot-scanner.ts';
 import { openTexts } from './snapshot-texts.ts';
@@ -73,29 +73,57 @@ export async function readHeapSnapshot(
   }
 }
 
-/**
- * The highest id that V8 had given to an object of its own when the snapshot was taken. Reads the
- * nodes and nothing after them. Native nodes have even ids, made of addresses: they say nothing.
- */
-export async function readHighestId(path: string, options: ReadOptions = {}): Promise<number> {
+/** What an earlier snapshot tells of a later one of the same process. */
+export interface HeapMarks {
+  /**
+   * The highest id that V8 had given to an object of its own when the snapshot was taken. Native
+   * nodes have even ids, new ones in each snapshot: they say nothing.
+   */
+  readonly highestId: number;
+  /** What some of the objects were, by id: see {@link markOf}. */
+  readonly sample: ReadonlyMap<number, number>;
+}
+
+/** Reads the nodes and nothing after them. */
+export async function readHeapMarks(path: string, options: ReadOptions = {}): Promise<HeapMarks> {
   const scanner = openScanner(path, await sizeOf(path), options.onProgress);
   try {
     const header = readHeader(scanner);
     const width = header.nodeFields.length;
     const idField = fieldOf(header.nodeFields, 'id', path);
+    const typeField = fieldOf(header.nodeFields, 'type', path);
+    const sizeField = fieldOf(header.nodeFields, 'self_size', path);
+    const sample = new Map<number, number>();
+    const row = Array.from({ length: width }, () => 0);
     let field = 0;
-    let highest = 0;
+    let highestId = 0;
     scanner.readNumbers('nodes', header.counts.nodeCount * width, (value) => {
-      if (field === idField && value % 2 === 1 && value > highest) highest = value;
+      row[field] = value;
       field = field + 1 === width ? 0 : field + 1;
+      if (field !== 0) return;
+      const id = row[idField] as number;
+      if (id % 2 === 0) return;
+      if (id > highestId) highestId = id;
+      if (id % SAMPLED_EACH === 1 && sample.size < SAMPLE_LIMIT) {
+        sample.set(id, markOf(row[typeField] as number, row[sizeField] as number));
+      }
     });
-    return highest;
+    return { highestId, sample };
   } finally {
     scanner.close();
   }
 }
 
+/** What an object is: it keeps kind and size for as long as it lives, but for a few. */
+export function markOf(type: number, sizeBytes: number): number {
+  return sizeBytes * 256 + type;
+}
+
 // --- internal ---
+
+/** Some thousand objects tell for sure, and cost nothing beside the file. */
+const SAMPLED_EACH = 32;
+const SAMPLE_LIMIT = 50_000;
 
 interface Header {
   readonly path: string;
@@ -108,10 +136,15 @@ interface Header {
 
 async function sizeOf(path: string): Promise<number> {
   try {
-    return (await stat(path)).size;
+    const found = await stat(path);
+    if (found.isFile()) {
+      await access(path, constants.R_OK);
+      return found.size;
+    }
   } catch (cause) {
     throw new CofferdamError('COF_BAD_SNAPSHOT', `cannot read ${path}`, { cause });
   }
+  throw new CofferdamError('COF_BAD_SNAPSHOT', `${path} is no regular file`);
 }
 
 interface RawHeader {

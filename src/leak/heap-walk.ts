@@ -5,8 +5,11 @@
  * The order is the whole art. A new object is charged to the nearest old one on its path, so a path
  * through feedback cells, maps or a WeakMap's table would name nobody.
  */
+import { moduleLinks, readExports } from './heap-modules.ts';
+import { isInternalScript } from './app-frames.ts';
 import { ROOT_NODE } from './heap-snapshot.ts';
 import type { HeapGraph } from './heap-snapshot.ts';
+import { SCRIPT, SHARED, childBy } from './heap-edges.ts';
 
 export interface HeapWalk {
   /** The edge by which each node was reached; {@link NO_EDGE} for the root and for what was not. */
@@ -15,6 +18,8 @@ export interface HeapWalk {
   /** All reached nodes, each after its parent. */
   readonly order: Uint32Array;
   readonly reached: number;
+  /** Names of the variables that ES modules export, by the cell that holds each. */
+  readonly exported: ReadonlyMap<number, string>;
 }
 
 export const NO_EDGE = 0xffffffff;
@@ -43,12 +48,25 @@ export function walkHeap(graph: HeapGraph): HeapWalk {
       }
     }
   }
-  return { parentEdge, parentNode, order, reached };
+  return { parentEdge, parentNode, order, reached, exported: readExports(graph) };
 }
 
 // --- internal ---
 
-const LEVEL = { user: 0, engine: 1, roots: 2, gcRoots: 3, last: 4, never: 9 } as const;
+/**
+ * What the app's own objects hold comes first, then what Node's native objects hold (a server, a
+ * socket), then the variables of Node's own JavaScript: its timers lead to nearly every app, and
+ * "timerListMap" tells nothing of a Map that a request handler fills.
+ */
+const LEVEL = {
+  user: 0,
+  roots: 1,
+  internals: 2,
+  engine: 3,
+  gcRoots: 4,
+  last: 5,
+  never: 9,
+} as const;
 
 const LAST_LEVEL = LEVEL.last;
 
@@ -78,8 +96,11 @@ function edgeLevels(graph: HeapGraph): (node: number, edge: number, to: number) 
   const hidden = kinds.indexOf('hidden');
   const internal = kinds.indexOf('internal');
   const shortcut = kinds.indexOf('shortcut');
+  const closure = graph.nodeTypes.indexOf('closure');
   const engineNode = graph.nodeTypes.map((type) => ENGINE_TYPES.has(type));
   const table = internalNames(graph);
+  const isInternal = internalClosures(graph);
+  const isLink = moduleLinks(graph);
   return (node, edge, to) => {
     const type = edgeType[edge];
     if (type === weak) return LEVEL.never;
@@ -91,13 +112,17 @@ function edgeLevels(graph: HeapGraph): (node: number, edge: number, to: number) 
         : LEVEL.roots;
     }
     if (type === internal) {
+      const isScope = nodeType[node] === closure && graph.text(edgeName[edge] as number) === SCOPE;
+      if (isScope && isInternal(node)) return LEVEL.internals;
       const known = table(edgeName[edge] as number);
       if (known === ENGINE_NAME) return LEVEL.engine;
       if (known === STACK_NAME) return LEVEL.last;
       // The table holds its values only as long as their keys live: the key is the true holder.
       if (known !== PLAIN_NAME && known === nodeId[node]) return LEVEL.last;
     }
-    if (type === hidden || engineNode[nodeType[to] as number] === true) return LEVEL.engine;
+    if (type === hidden || engineNode[nodeType[to] as number] === true) {
+      return isLink(node, to) ? LEVEL.user : LEVEL.engine;
+    }
     return LEVEL.user;
   };
 }
@@ -114,6 +139,9 @@ const ENGINE_NAME = -1;
 
 /** Constants of optimized code that happens to run: it would hide the variable they stand for. */
 const STACK_NAME = -2;
+
+/** From a function to the variables around it. */
+const SCOPE = 'context';
 
 /** For a name: plain, the engine's, or the id of the WeakMap table that it speaks of. */
 function internalNames(graph: HeapGraph): (name: number) => number {
@@ -135,4 +163,20 @@ function meaningOf(text: string): number {
   if (text.endsWith('deoptimization literal')) return STACK_NAME;
   const pair = EPHEMERON.exec(text);
   return pair === null ? PLAIN_NAME : Number(pair[1]);
+}
+
+/** Whether a function is Node's or ours; asked of each function, so it is known by its code. */
+function internalClosures(graph: HeapGraph): (node: number) => boolean {
+  const known = new Map<number, boolean>();
+  return (node) => {
+    const shared = childBy(graph, node, SHARED);
+    if (shared < 0) return false;
+    const cached = known.get(shared);
+    if (cached !== undefined) return cached;
+    const script = childBy(graph, shared, SCRIPT);
+    const name = script < 0 ? '' : graph.text(graph.nodeName[script] as number);
+    const found = isInternalScript(name);
+    known.set(shared, found);
+    return found;
+  };
 }

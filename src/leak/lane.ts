@@ -2,15 +2,15 @@
  * One app under test and the steps of an experiment on it: warm up, load and sample, rest. An A/B
  * run has several lanes and takes their steps in turn.
  */
-import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CofferdamError } from '../errors.ts';
-import { startLoad } from './load.ts';
-import type { FailureClass } from './load-request.ts';
-import type { RequestTemplate } from './load.ts';
+import { explainDeath } from './early-end.ts';
+import { askOnce, startLoad } from './load.ts';
+import type { FailureClass, Outcome } from './load-request.ts';
+import type { LoadResult, Protocol, RequestTemplate } from './load.ts';
 import { hasNumber, numberTemplates } from './requests.ts';
 import type { Phase, Sample } from './series.ts';
-import type { Target } from './target.ts';
+import type { Death, Target } from './target.ts';
 
 export interface LaneOptions {
   readonly templates: readonly RequestTemplate[];
@@ -21,6 +21,8 @@ export interface LaneOptions {
   readonly batch: number | null;
   /** Go on although the app answers with errors. */
   readonly anyStatus: boolean;
+  /** Speak HTTP/1.1 to a TLS server that could do HTTP/2. */
+  readonly http1?: boolean;
 }
 
 export interface Lane {
@@ -151,6 +153,10 @@ interface State {
   warmCount: number;
 }
 
+function protocolOf(target: Target, { http1 }: LaneOptions): Protocol {
+  return http1 === true && target.url.startsWith('https:') ? 'http1' : target.protocol;
+}
+
 function batchOf(options: LaneOptions, state: State): number {
   const wanted = options.batch ?? Math.round(state.rate * BATCH_SECONDS);
   return options.batch ?? Math.min(BATCH_MAX, Math.max(BATCH_MIN, wanted));
@@ -166,10 +172,13 @@ async function runBatch(
 ): Promise<boolean> {
   const load = startLoad({
     url: target.url,
+    protocol: protocolOf(target, options),
     ratePerSecond: state.rate,
     requests: numberTemplates(options.templates, mode, state.answered),
     totalRequests: count,
     maxOutstanding: options.connections,
+    // Where it listens is this machine, even if the address is not that of the loopback.
+    allowRemote: true,
     timeoutMs: REQUEST_TIMEOUT_MS,
   });
   // An app that answers nobody would hold each of them until its timeout.
@@ -187,13 +196,23 @@ async function runBatch(
   }
   const lost = result.failed - result.failures.non_2xx;
   if (lost >= Math.min(count, LOST_LIMIT) && result.ok === 0 && target.death() === null) {
-    const message = `the app answers no more: ${result.notes[0] ?? 'no answer'}`;
+    const message = `the app answers no more (${firstNote(result)})`;
     throw new CofferdamError('COF_APP_ANSWERS_BADLY', message, {
       hint: 'It accepted requests before; its own log may say why.',
     });
   }
+  if (result.failures.non_2xx > count / 2 && !options.anyStatus) {
+    const message = `the app answers with errors now (${firstNote(result)})`;
+    throw new CofferdamError('COF_APP_ANSWERS_BADLY', message);
+  }
   await sleep(DRAIN_MS);
   return result.latency.p99Ms < EASY_P99_MS && result.backlog === 0;
+}
+
+/** `GET /: 500`: without our class of failure, and without our mark in the query. */
+function firstNote({ notes }: LoadResult): string {
+  const [note = 'no answer'] = notes;
+  return note.replace(/^\w+: /, '').replace(/[?&]cofferdam=[\w{}-]+/, '');
 }
 
 function adaptRate(state: State, easy: boolean): void {
@@ -216,13 +235,16 @@ async function checkAnswers(target: Target, options: LaneOptions): Promise<boole
   const given = numberTemplates(options.templates, 'as given', 0);
   const marked = numberTemplates(options.templates, 'unique', 0);
   let takesUnique = true;
+  const ask = (template: RequestTemplate): Promise<Outcome> =>
+    askOnce(target.url, protocolOf(target, options), template, ANSWER_TIMEOUT_MS);
   for (const [at, template] of given.slice(0, CHECKED_LIMIT).entries()) {
-    const answer = await askOnce(target.url, template);
-    const isGood = answer.status >= 200 && answer.status < 300;
-    if (!isGood && !options.anyStatus) throw badAnswer(template, answer);
+    const answer = await ask(template);
+    if (answer.type === 'failure' || (!isSuccess(answer) && !options.anyStatus)) {
+      throw badAnswer(template, answer, await target.settled());
+    }
     if (hasNumber(options.templates)) continue;
-    const again = await askOnce(target.url, marked[at] ?? template);
-    if (again.status !== answer.status) takesUnique = false;
+    const again = await ask(marked[at] ?? template);
+    if (statusOf(again) !== statusOf(answer)) takesUnique = false;
   }
   return takesUnique;
 }
@@ -233,42 +255,30 @@ const ANSWER_TIMEOUT_MS = 15_000;
 /** Longer than any route should take; short enough to notice an app that stopped. */
 const REQUEST_TIMEOUT_MS = 5000;
 
-interface FirstAnswer {
-  readonly status: number;
-  readonly location: string | undefined;
-  readonly error: string | null;
-}
+const statusOf = (outcome: Outcome): number =>
+  outcome.type === 'answer' ? outcome.answer.status : 0;
 
-function askOnce(origin: string, template: RequestTemplate): Promise<FirstAnswer> {
-  return new Promise((resolve) => {
-    const path = template.path.replaceAll('{id}', '1');
-    const outgoing = request(origin + path, {
-      method: template.method ?? 'GET',
-      headers: { ...template.headers },
-      agent: false,
-      timeout: ANSWER_TIMEOUT_MS,
-    });
-    const fail = (error: string): void => resolve({ status: 0, location: undefined, error });
-    outgoing.on('timeout', () => outgoing.destroy(new Error('no answer in 15 s')));
-    outgoing.on('error', (error) => fail(error.message));
-    outgoing.on('response', (incoming) => {
-      incoming.resume();
-      const { statusCode = 0, headers } = incoming;
-      incoming.on('close', () =>
-        resolve({ status: statusCode, location: headers.location, error: null }),
-      );
-    });
-    outgoing.end(template.body?.replaceAll('{id}', '1'));
-  });
-}
+const isSuccess = (outcome: Outcome): boolean =>
+  statusOf(outcome) >= 200 && statusOf(outcome) < 300;
 
-function badAnswer(template: RequestTemplate, answer: FirstAnswer): CofferdamError {
+function badAnswer(
+  template: RequestTemplate,
+  outcome: Outcome,
+  death: Death | null,
+): CofferdamError {
   const name = `${template.method ?? 'GET'} ${template.path}`;
+  const location = outcome.type === 'answer' ? outcome.answer.headers['location'] : undefined;
+  if (death !== null) {
+    const message = `the app died on ${name} (${explainDeath(death)})`;
+    throw new CofferdamError('COF_APP_ANSWERS_BADLY', message, {
+      hint: 'Mend that first: a process that ends at its first request has no time to leak.',
+    });
+  }
   const what =
-    answer.error !== null
-      ? `does not answer ${name}: ${answer.error}`
-      : answer.location !== undefined
-        ? `redirects ${name} to ${answer.location}, and the load follows nobody`
-        : `answers ${name} with ${answer.status}`;
+    outcome.type === 'failure'
+      ? `does not answer ${outcome.note}`
+      : typeof location === 'string'
+        ? `redirects ${name} to ${location}, and the load follows nobody`
+        : `answers ${name} with ${outcome.answer.status}`;
   return new CofferdamError('COF_APP_ANSWERS_BADLY', `the app ${what}`);
 }

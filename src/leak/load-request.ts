@@ -1,5 +1,6 @@
-/** One request of a load on the wire, and what became of it. */
-import { Agent, request as startRequest, type IncomingMessage } from 'node:http';
+/** One request of a load on the wire, over HTTP/1.1, and what became of it. */
+import * as http from 'node:http';
+import * as https from 'node:https';
 
 /** Why a request failed; the words of the JSON result. */
 export const FAILURE_CLASSES = [
@@ -57,18 +58,50 @@ export const BODY_LIMIT_BYTES = 1024 * 1024;
  */
 const IDLE_LIMIT_MS = 4_000;
 
-export function openWire(options: {
+export interface WireOptions {
   readonly url: URL;
   readonly keepAlive: boolean;
   readonly timeoutMs: number;
-}): Wire {
-  const { keepAlive } = options;
+}
+
+export function openWire({ url, keepAlive, timeoutMs }: WireOptions): Wire {
   // First in, first out keeps every connection in use.
-  const agent = new Agent({ keepAlive, scheduling: 'fifo', timeout: IDLE_LIMIT_MS });
+  const options = { keepAlive, scheduling: 'fifo', timeout: IDLE_LIMIT_MS } as const;
+  // A certificate is made for the public name of the app, not for this loopback address.
+  const agent =
+    url.protocol === 'https:'
+      ? new https.Agent({ ...options, rejectUnauthorized: false })
+      : new http.Agent(options);
   return {
-    send: (request) => send(agent, options.url, options.timeoutMs, request),
+    send: (request) => send(agent, url, timeoutMs, request),
     close: () => agent.destroy(),
   };
+}
+
+/** Reads a body to its end, and keeps of it what may be kept. */
+export function openReader(keepBody: boolean): {
+  readonly take: (chunk: Buffer) => void;
+  readonly body: () => Buffer;
+} {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  return {
+    take(chunk) {
+      if (keepBody && bytes < BODY_LIMIT_BYTES) chunks.push(chunk);
+      bytes += chunk.length;
+    },
+    body: () => Buffer.concat(chunks).subarray(0, BODY_LIMIT_BYTES),
+  };
+}
+
+/** The class of an error; also that of a stream, whose cause is what ended its session. */
+export function failureOf(error: Error, asked: WireRequest): Outcome {
+  const cause = error.cause instanceof Error ? error.cause : error;
+  const code = (cause as NodeJS.ErrnoException).code ?? '';
+  const garbage = code.startsWith('HPE_');
+  const failure = garbage ? 'wrong_body' : (ERROR_CLASSES[code] ?? 'other');
+  const note = `${asked.method} ${asked.path}: ${code || cause.message}`;
+  return { type: 'failure', failure, note };
 }
 
 // --- internal ---
@@ -79,10 +112,19 @@ const ERROR_CLASSES: Readonly<Record<string, FailureClass>> = {
   ECONNRESET: 'reset',
   EPIPE: 'reset',
   ECONNABORTED: 'reset',
+  ERR_HTTP2_STREAM_ERROR: 'reset',
+  ERR_HTTP2_STREAM_CANCEL: 'reset',
+  ERR_HTTP2_SESSION_ERROR: 'reset',
   ETIMEDOUT: 'timeout',
 };
 
-function send(agent: Agent, url: URL, timeoutMs: number, asked: WireRequest): Promise<Outcome> {
+function send(
+  agent: http.Agent,
+  url: URL,
+  timeoutMs: number,
+  asked: WireRequest,
+): Promise<Outcome> {
+  const startRequest = url.protocol === 'https:' ? https.request : http.request;
   return new Promise((resolve) => {
     let connected = false;
     let bytesBefore = 0;
@@ -116,31 +158,19 @@ function send(agent: Agent, url: URL, timeoutMs: number, asked: WireRequest): Pr
 }
 
 function read(
-  incoming: IncomingMessage,
+  incoming: http.IncomingMessage,
   keepBody: boolean,
   done: (answer: Answer) => void,
   fail: (error: Error) => void,
 ): void {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  incoming.on('data', (chunk: Buffer) => {
-    if (keepBody && bytes < BODY_LIMIT_BYTES) chunks.push(chunk);
-    bytes += chunk.length;
-  });
+  const reader = openReader(keepBody);
+  incoming.on('data', reader.take);
   incoming.on('error', fail);
   incoming.on('end', () =>
     done({
       status: incoming.statusCode ?? 0,
       headers: incoming.headers,
-      body: Buffer.concat(chunks).subarray(0, BODY_LIMIT_BYTES),
+      body: reader.body(),
     }),
   );
-}
-
-function failureOf(error: Error, asked: WireRequest): Outcome {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  const garbage = code.startsWith('HPE_');
-  const failure = garbage ? 'wrong_body' : (ERROR_CLASSES[code] ?? 'other');
-  const note = `${asked.method} ${asked.path}: ${code || error.message}`;
-  return { type: 'failure', failure, note };
 }

@@ -5,6 +5,7 @@
  */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { CofferdamError } from '../errors.ts';
+import { openHttp2Wire } from './load-http2.ts';
 import {
   FAILURE_CLASSES,
   openWire,
@@ -26,9 +27,13 @@ export interface RequestTemplate {
   readonly verify?: (answer: Answer, id: string) => boolean;
 }
 
+export type Protocol = 'http1' | 'http2';
+
 export interface LoadOptions {
-  /** Origin, `http://127.0.0.1:3000`. */
+  /** Origin, `http://127.0.0.1:3000`; the certificate of an `https` one is not checked. */
   readonly url: string;
+  /** `http2` by TLS, or in clear with prior knowledge; default `http1`. */
+  readonly protocol?: Protocol;
   readonly ratePerSecond: number;
   readonly requests: readonly RequestTemplate[];
   /** Whichever of the two comes first ends the load; without both it runs until `stop()`. */
@@ -92,7 +97,8 @@ const NOTES_LIMIT = 20;
  */
 export function startLoad(options: LoadOptions): Load {
   const { url, timeoutMs, maxOutstanding } = checkOptions(options);
-  const wire = openWire({ url, keepAlive: options.keepAlive ?? true, timeoutMs });
+  const open = options.protocol === 'http2' ? openHttp2Wire : openWire;
+  const wire = open({ url, keepAlive: options.keepAlive ?? true, timeoutMs });
   const pick = templatePicker(options.requests);
   const book = openBook();
   const intervalMs = 1000 / options.ratePerSecond;
@@ -158,6 +164,20 @@ export function startLoad(options: LoadOptions): Load {
   };
 }
 
+/** One request by itself, on a connection of its own; any status is an answer. */
+export async function askOnce(
+  origin: string,
+  protocol: Protocol,
+  template: RequestTemplate,
+  timeoutMs: number,
+): Promise<Outcome> {
+  const open = protocol === 'http2' ? openHttp2Wire : openWire;
+  const wire = open({ url: new URL(origin), keepAlive: true, timeoutMs });
+  const outcome = await wire.send(fillTemplate(template, '1'));
+  wire.close();
+  return outcome;
+}
+
 // --- internal ---
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
@@ -168,7 +188,7 @@ function checkOptions(options: LoadOptions): {
   maxOutstanding: number;
 } {
   const url = new URL(options.url);
-  if (url.protocol !== 'http:') refuse(`The load speaks plain http, not ${url.protocol}`);
+  if (!/^https?:$/.test(url.protocol)) refuse(`The load speaks http, not ${url.protocol}`);
   if (!LOOPBACK.test(url.hostname) && options.allowRemote !== true) {
     refuse(`${url.hostname} is not this machine, so it gets no load.`);
   }

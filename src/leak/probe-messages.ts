@@ -17,18 +17,25 @@ export type ProbeRequest =
   | { readonly type: 'sites_start' }
   | { readonly type: 'sites' };
 
-/** What the process knows of itself; bytes. The rest is read from outside. */
+/** What the process knows of itself at a checkpoint; bytes. The rest is read from outside. */
 export interface ProbeSample {
+  /**
+   * Old and large-object space after two collections. Not `heapUsed`: JIT code and its bytecode
+   * come and go, and were five times noisier.
+   */
   readonly heapBytes: number;
   readonly heapUsedBytes: number;
   readonly heapTotalBytes: number;
+  /** Heap in use just before the collection: the top of the sawtooth. */
   readonly heapBeforeBytes: number;
+  /** Where V8 gives up. */
   readonly heapLimitBytes: number;
   readonly externalBytes: number;
   readonly arrayBuffersBytes: number;
   readonly mallocedBytes: number;
   readonly nativeContexts: number;
   readonly detachedContexts: number;
+  /** Active handles, requests and timers by type (unreferenced timers are not listed by Node). */
   readonly resources: Readonly<Record<string, number>>;
   readonly listeners: number;
   readonly rssBytes: number;

@@ -1,8 +1,9 @@
 /**
- * Who made it: stacks of descriptors, handles and timers that were made and not ended. Only loaded
- * with work after a verdict asked for it, because a stack for each timer would slow the app.
+ * Who made it: stacks of descriptors, handles, timers and listeners that were made and not ended.
+ * Only loaded with work after a verdict asked for it, because a stack for each would slow the app.
  */
 import async_hooks = require('node:async_hooks');
+import events = require('node:events');
 import fs = require('node:fs');
 import { syncBuiltinESMExports } from 'node:module';
 import type { Site } from './probe-messages.ts' with { 'resolution-mode': 'import' };
@@ -14,12 +15,15 @@ export function startSites(): void {
   Error.stackTraceLimit = Math.max(Error.stackTraceLimit, STACK_LINES);
   watchHandles();
   watchDescriptors();
+  watchListeners();
 }
 
-/** What was made since and still lives, most numerous first. */
+/** What was made since and still lives, most numerous first. Collect garbage before. */
 export function readSites(): Site[] {
   const counts = new Map<string, { what: string; stack: string; count: number }>();
-  for (const { what, stack } of [...handles.values(), ...descriptors.values()]) {
+  forgetRemoved();
+  const all = [...handles.values(), ...descriptors.values(), ...listeners];
+  for (const { what, stack } of all) {
     const key = `${what}\n${stack}`;
     const entry = counts.get(key) ?? { what, stack, count: 0 };
     counts.set(key, entry);
@@ -41,9 +45,17 @@ interface Made {
   readonly stack: string;
 }
 
+/** Weak: to record a listener must not keep alive what would have gone with it. */
+interface Added extends Made {
+  readonly target: WeakRef<object>;
+  readonly type: string | symbol;
+  readonly listener: WeakRef<object>;
+}
+
 let started = false;
 const handles = new Map<number, Made>();
 const descriptors = new Map<number, Made>();
+let listeners: Added[] = [];
 
 /** Passing by nature, or made for each promise: only noise. */
 const IGNORED =
@@ -53,7 +65,8 @@ function watchHandles(): void {
   const hook = async_hooks.createHook({
     init(id, type) {
       if (IGNORED.test(type) || handles.size >= RECORDS_LIMIT) return;
-      handles.set(id, { what: type, stack: stackHere() });
+      const stack = stackHere();
+      if (stack !== '') handles.set(id, { what: type, stack });
     },
     destroy(id) {
       handles.delete(id);
@@ -112,12 +125,83 @@ function watchFileHandles(note: (fd: number, stack: string) => void): void {
   };
 }
 
+type Add = (this: object, type: string | symbol, listener: object, ...more: unknown[]) => unknown;
+
+/** `once` and its kin call these. */
+function watchListeners(): void {
+  const places = [
+    [events.EventEmitter.prototype, ['on', 'addListener', 'prependListener']],
+    [EventTarget.prototype, ['addEventListener']],
+  ] as const;
+  for (const [prototype, names] of places) {
+    const patched = prototype as unknown as Record<string, Add>;
+    for (const name of names) {
+      const add = patched[name];
+      if (add === undefined) continue;
+      patched[name] = function (this: object, type, listener, ...more) {
+        noteListener(this, type, listener);
+        return add.call(this, type, listener, ...more);
+      };
+    }
+  }
+}
+
+function noteListener(target: object, type: string | symbol, listener: unknown): void {
+  const isFunction = typeof listener === 'function';
+  if (!isFunction && (typeof listener !== 'object' || listener === null)) return;
+  if (listeners.length >= RECORDS_LIMIT) forgetRemoved();
+  const stack = stackHere();
+  // Node's own listeners, some dozen a request, have no frame of the app.
+  if (stack === '' || listeners.length >= RECORDS_LIMIT) return;
+  const name = target === process ? 'process' : target.constructor?.name || 'an emitter';
+  const what = `listener of ${JSON.stringify(String(type))} on ${name}`;
+  listeners.push({
+    what,
+    stack,
+    type,
+    target: new WeakRef(target),
+    listener: new WeakRef(listener),
+  });
+}
+
+/** Drops listeners that were removed, and those that went with their emitter. */
+function forgetRemoved(): void {
+  const attached = new Map<object, Map<string | symbol, Set<unknown>>>();
+  const attachedTo = (target: object, type: string | symbol): Set<unknown> => {
+    const types = attached.get(target) ?? new Map<string | symbol, Set<unknown>>();
+    attached.set(target, types);
+    const known = types.get(type) ?? new Set(listenersOf(target, type));
+    types.set(type, known);
+    return known;
+  };
+  listeners = listeners.filter(({ target, type, listener }) => {
+    const [alive, called] = [target.deref(), listener.deref()];
+    return alive !== undefined && called !== undefined && attachedTo(alive, type).has(called);
+  });
+}
+
+/** With the wrappers of `once`, which is what was recorded. */
+function listenersOf(target: object, type: string | symbol): readonly unknown[] {
+  try {
+    return target instanceof EventTarget
+      ? events.getEventListeners(target, String(type))
+      : (target as NodeJS.EventEmitter).rawListeners(type);
+  } catch {
+    // An emitter by inheritance only, with no `_events` of its own.
+    return [];
+  }
+}
+
 /** The stack without Node's own frames and ours; an empty one is Node's own work. */
 function stackHere(): string {
   const lines = (new Error('made here').stack ?? '').split('\n').slice(1);
   return lines
-    .filter((line) => !line.includes('node:') && !line.includes(__filename))
+    .filter((line) => !line.includes('node:') && !line.includes('<anonymous>)'))
+    .filter((line) => !OWN_FILES.some((file) => line.includes(file)))
     .map((line) => line.trim())
     .slice(0, 6)
     .join('\n');
 }
+
+/** Also of the agent, which listens to the app's servers and connections. */
+const OWN_FILES = [__filename, __filename.replace(/leak.probe-sites\.\w+$/, 'data/agent/')];

@@ -6,7 +6,7 @@ import { drawCurve } from './curve.ts';
 import { escapeHtml } from './html.ts';
 import { formatHolder, wordForClass } from './report.ts';
 import type { Report } from './report.ts';
-import type { Suspect } from './heap-diff.ts';
+import type { Suspect } from './heap-compare.ts';
 import { SIGNAL_WORDS } from './series.ts';
 import { formatAmount, formatNumber, formatSpan } from './words.ts';
 
@@ -64,18 +64,23 @@ body{margin:0 auto;padding:2rem 1rem;max-width:60rem;color:var(--ink);background
 font:16px/1.5 system-ui,sans-serif}
 h1{font-size:1.45rem;line-height:1.3;margin:.2rem 0 1rem;border-left:.35rem solid;
 padding-left:.8rem}
-h2{font-size:1.1rem;margin:2.2rem 0 .6rem}
+h2{font-size:1.15rem;margin:2.2rem 0 .6rem}
+h3{font-size:1rem;margin:1.2rem 0 .4rem;color:var(--dim)}
 .bad{border-color:var(--bad)}.good{border-color:var(--good)}.open{border-color:var(--open)}
 .app,footer,.dim{color:var(--dim);margin:0}
 code,pre{font-family:ui-monospace,monospace;font-size:.9em}
 code{background:var(--soft);padding:.05em .3em;border-radius:.25em}
 pre{background:var(--soft);padding:.7rem;overflow-x:auto;white-space:pre-wrap;margin:.5rem 0}
-table{border-collapse:collapse;width:100%;font-size:.9rem}
+table{border-collapse:collapse;width:100%;font-size:.9rem;overflow-wrap:normal}
 th,td{text-align:right;padding:.25rem .5rem;border-bottom:1px solid var(--line)}
-th:first-child,td:first-child{text-align:left}
-ol,ul{padding-left:1.3rem}li{margin:.4rem 0}
+td{white-space:nowrap}
+th:first-child,td:first-child,.facts td{text-align:left}
+.facts td{white-space:normal}.facts td:first-child{color:var(--dim);width:16rem}
+.scroll{overflow-x:auto}.scroll svg{min-width:36rem}
+@media(max-width:40rem){.facts td:first-child{width:9rem}h1{font-size:1.2rem}}
+ol,ul{padding-left:1.3rem}li{margin:.4rem 0;overflow-wrap:anywhere}
 .path{color:var(--dim);font-size:.9rem;overflow-wrap:anywhere}
-svg{width:100%;height:auto}svg text{fill:var(--dim);font:12px system-ui,sans-serif}
+svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font:12px system-ui,sans-serif}
 details{margin:.8rem 0}
 @media print{body{max-width:none;padding:0}details{display:block}h2{break-after:avoid}}
 `;
@@ -101,7 +106,7 @@ function culpritSection({ culprit }: Report): string {
   );
   const sites = culprit.sites.map(
     (site) =>
-      `<li>${formatNumber(site.perRequest, 3)} ${escapeHtml(site.what)} per request, made at` +
+      `<li><b>${formatNumber(site.perRequest, 3)}</b> ${escapeHtml(site.what)} per request, made` +
       `<pre>${escapeHtml(site.stack)}</pre></li>`,
   );
   const descriptors = culprit.descriptors.map(
@@ -138,8 +143,13 @@ function suspectItem(suspect: Suspect): string {
     ({ name, file, line }) =>
       `<br>written at <code>${escapeHtml(`${name} ${file}:${line}`)}</code>`,
   );
-  return `<li>${code(formatHolder(suspect))}: <b>${amount}</b>${places.join('')}
-${suspect.explanation === null ? '' : `<br>${code(suspect.explanation)}`}
+  const changes = suspect.changedAt.map(
+    ({ file, line, text }) =>
+      `<br>changed at <code>${escapeHtml(`${file}:${line}`)}</code><pre>${escapeHtml(text)}</pre>`,
+  );
+  return `<li>${code(formatHolder(suspect))}: <b>${amount}</b>
+${suspect.explanation === null ? '' : `<br>${code(suspect.explanation)}`}${changes.join('')}
+${places.join('')}
 <p class="path">${suspect.path.map(escapeHtml).join(' › ')}</p>
 <details open><summary>New objects</summary>
 <table><tr><th>class</th><th>per request</th><th>count</th><th>bytes</th></tr>
@@ -169,7 +179,7 @@ function factTable({ load, node, elapsedMs, verdict }: Report): string {
   const cells = rows.map(
     ([name, value]) => `<tr><td>${name}</td><td>${escapeHtml(value)}</td></tr>`,
   );
-  return `<table>${cells.join('')}</table>`;
+  return `<table class="facts">${cells.join('')}</table>`;
 }
 
 function looksOf(verdict: Report['verdict']): string {
@@ -211,6 +221,6 @@ function sampleTable({ samples }: Report): string {
     'fds',
   ];
   return `<details><summary>All ${samples.length} checkpoints (MB)</summary>
-<table><tr>${heads.map((head) => `<th>${head}</th>`).join('')}</tr>
-${rows.join('\n')}</table></details>`;
+<div class="scroll"><table><tr>${heads.map((head) => `<th>${head}</th>`).join('')}</tr>
+${rows.join('\n')}</table></div></details>`;
 }

@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import { formatHolder } from './report.ts';
 import type { Report } from './report.ts';
-import type { Suspect } from './heap-diff.ts';
+import type { Suspect } from './heap-compare.ts';
 import { formatAmount, formatNumber, formatSpan } from './words.ts';
 
 export type Style = (style: 'bold' | 'dim' | 'red' | 'green' | 'yellow', text: string) => string;
@@ -48,6 +48,8 @@ export function renderSuspect(suspect: Suspect, rank: number, cwd: string): stri
     );
   const each = suspect.bytesPerRequest === null ? '' : ' per request';
   if (kin.length > 0) lines.push(`     new${each}: ${kin.join(', ')}`);
+  const [change] = suspect.changedAt;
+  if (change !== undefined) lines.push(`     ${change.text}`);
   for (const place of suspect.places.slice(0, 2)) {
     lines.push(`     written at ${place.name} (${relative(cwd, place.file)}:${place.line})`);
   }
@@ -79,8 +81,9 @@ function renderCulprit(
   }
   if (culprit.sites.length > 0) lines.push(paint('bold', 'Made and never ended'));
   for (const site of culprit.sites.slice(0, SHOWN)) {
-    const [first = ''] = site.stack.split('\n');
-    lines.push(`  ${formatNumber(site.perRequest, 3)} ${site.what} per request ${first}`);
+    const { place } = site;
+    const at = place === null ? '' : ` (${relative(cwd, place.file)}:${place.line})`;
+    lines.push(`  ${formatNumber(site.perRequest, 3)} ${site.what} per request${at}`);
   }
   for (const { what, count } of culprit.descriptors.slice(0, SHOWN)) {
     lines.push(`  ${formatNumber(count, 0)} more descriptors of ${what}`);

@@ -3,8 +3,10 @@
  */
 import { basename } from 'node:path';
 import type { Culprit } from './culprit.ts';
+import { MADE_SHAPES } from './heap-explain.ts';
+import type { Place } from './heap-path.ts';
 import type { Outcome } from './experiment.ts';
-import type { Suspect } from './heap-diff.ts';
+import type { Suspect } from './heap-compare.ts';
 import { SIGNAL_WORDS, unitOf } from './series.ts';
 import type { Sample, Signal } from './series.ts';
 import type { Rate, Verdict } from './verdict.ts';
@@ -83,14 +85,25 @@ export function formatRate(rate: Rate, signal: Signal): string {
   return `${show(rate.slope)}${what} per ${rate.per} [${show(rate.low)}, ${show(rate.high)}]`;
 }
 
-/** `sessions` (Map) in store.js:5. */
+/** `sessions` (Map), changed at store.js:5; or by which function it is reached. */
 export function formatHolder(suspect: Suspect): string {
   const kind =
     suspect.holderClass === suspect.name ? '' : ` (${wordForClass(suspect.holderClass)})`;
+  const [change] = suspect.changedAt;
   const place = suspect.reachedFrom;
-  const from =
-    place === null ? '' : `, reached from ${place.name} (${basename(place.file)}:${place.line})`;
-  return `\`${suspect.name}\`${kind}${from}`;
+  const where =
+    change !== undefined
+      ? `, changed at ${basename(change.file)}:${change.line}`
+      : place !== null
+        ? `, reached from ${formatPlace(place)}`
+        : '';
+  return `\`${suspect.name}\`${kind}${where}`;
+}
+
+/** `remember (store.js:5)`. */
+export function formatPlace(place: Pick<Place, 'name' | 'file' | 'line'>): string {
+  const at = `${basename(place.file)}:${place.line}`;
+  return place.name.includes('anonymous') ? at : `${place.name} (${at})`;
 }
 
 /** `system / Context` is V8's word for the variables of a function. */
@@ -125,16 +138,18 @@ function sentenceOf(verdict: Verdict, culprit: Culprit | null): string {
 }
 
 function blame(signal: Signal, culprit: Culprit | null): string {
-  const site = culprit?.sites[0];
-  const fromSites = signal === 'descriptors' || signal === 'handles';
-  if (fromSites && site !== undefined) {
-    return `, made at ${site.stack.split('\n')[0]?.replace(/^at /, '') ?? '?'}`;
+  if (culprit === null) return '';
+  const [suspect] = culprit.suspects;
+  const [site] = culprit.sites;
+  if (site?.place != null) {
+    const made = `made at ${formatPlace(site.place)}`;
+    if (signal === 'descriptors' || signal === 'handles') return `: ${site.what}s, ${made}`;
+    const isMade = suspect?.shape != null && MADE_SHAPES.has(suspect.shape);
+    if (isMade) return `: ${suspect.explanation}, ${made}`;
   }
-  const [suspect] = culprit?.suspects ?? [];
   if (suspect !== undefined) return `, held by ${formatHolder(suspect)}`;
-  const [allocation] = culprit?.allocations ?? [];
-  if (allocation === undefined) return '';
-  return `, allocated in ${allocation.name} (${basename(allocation.file)}:${allocation.line})`;
+  const [allocation] = culprit.allocations;
+  return allocation === undefined ? '' : `, allocated in ${formatPlace(allocation)}`;
 }
 
 function openEnd(verdict: Verdict): string {
@@ -220,11 +235,13 @@ function ruleOut(verdict: Verdict): string[] {
   return verdict.findings.flatMap(({ signal, state, visible, looks }) => {
     if (signal === verdict.signal && verdict.kind === 'leak') return [];
     const unit = unitOf(signal);
-    const slope = looks.at(-1)?.line;
+    const line = looks.at(-1)?.line;
+    const show = (value: number): string => formatAmount(value, unit);
     const number =
-      slope === undefined ? '' : ` (${formatRate({ ...slope, per: 'request' }, signal)})`;
-    const limit =
-      visible === null ? '' : `; ${formatAmount(visible, unit)} per request would have been seen`;
+      line === undefined
+        ? ''
+        : ` (${show(line.slope)} per request [${show(line.low)}, ${show(line.high)}])`;
+    const limit = visible === null ? '' : `; ${show(visible)} per request would have been seen`;
     return [`${SIGNAL_WORDS[signal]}: ${STATE_WORDS[state]}${number}${limit}`];
   });
 }

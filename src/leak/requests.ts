@@ -44,8 +44,10 @@ export async function readRequests(options: RequestOptions): Promise<RequestTemp
 }
 
 export function hasNumber(templates: readonly RequestTemplate[]): boolean {
-  return templates.some(({ path, body }) =>
-    [path, body ?? ''].some((text) => text.search(NUMBER_MARK) >= 0),
+  return templates.some(({ path, body, headers }) =>
+    [path, body ?? '', ...Object.values(headers ?? {})].some(
+      (text) => text.search(NUMBER_MARK) >= 0,
+    ),
   );
 }
 
@@ -61,16 +63,23 @@ export function numberTemplates(
   // A template that brings no mark of its own gets one in the query: new URL, same route.
   const mark = mode === 'unique' && !hasNumber(templates);
   const number = mode === 'identical' ? '1' : `${offset}-{id}`;
-  return templates.map((template) => ({
+  const fill = (text: string): string => text.replaceAll(NUMBER_MARK, number);
+  return templates.map(({ headers, ...template }) => ({
     ...template,
-    path: mark
-      ? addQuery(template.path, `cofferdam=${number}`)
-      : template.path.replaceAll(NUMBER_MARK, number),
-    ...(template.body === undefined ? {} : { body: template.body.replaceAll(NUMBER_MARK, number) }),
+    ...(headers === undefined ? {} : { headers: mapValues(headers, fill) }),
+    path: mark ? addQuery(template.path, `cofferdam=${number}`) : fill(template.path),
+    ...(template.body === undefined ? {} : { body: fill(template.body) }),
   }));
 }
 
 // --- internal ---
+
+function mapValues(
+  headers: Readonly<Record<string, string>>,
+  change: (value: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, change(value)]));
+}
 
 function bad(file: string, why: string, cause?: unknown): CofferdamError {
   const hint =
@@ -100,7 +109,9 @@ function parseScript(text: string, file: string): RequestTemplate[] {
   if (Array.isArray(value)) return value.map((entry, at) => readEntry(entry, file, at));
   const entries = (value as { log?: { entries?: unknown } }).log?.entries;
   if (!Array.isArray(entries)) throw bad(file, 'is neither a list of requests nor a HAR');
-  return entries.map((entry, at) => readHarEntry(entry, file, at));
+  const read = entries.map((entry, at) => readHarEntry(entry, file, at));
+  // A page asks other hosts too, for fonts and statistics; the app is the one it came from.
+  return read.filter(({ host }) => host === read[0]?.host).map(({ template }) => template);
 }
 
 function parseLines(text: string, file: string): RequestTemplate[] {
@@ -156,10 +167,18 @@ interface HarEntry {
   };
 }
 
-/** The connection of the browser is not ours, and its host is not where we send. */
-const DROPPED_HEADERS = /^(:.*|host|connection|content-length|accept-encoding|transfer-encoding)$/i;
+/**
+ * The connection of the browser is not ours, its host is not where we send, and what it had in its
+ * cache we have not.
+ */
+const DROPPED_HEADERS =
+  /^(:.*|host|connection|content-length|accept-encoding|transfer-encoding|if-(none-match|modified-since))$/i;
 
-function readHarEntry(entry: unknown, file: string, at: number): RequestTemplate {
+function readHarEntry(
+  entry: unknown,
+  file: string,
+  at: number,
+): { host: string; template: RequestTemplate } {
   const { request } = (entry ?? {}) as HarEntry;
   let url: URL;
   try {
@@ -173,10 +192,6 @@ function readHarEntry(entry: unknown, file: string, at: number): RequestTemplate
   }
   const body = request?.postData?.text;
   const path = url.pathname + url.search;
-  return {
-    method: request?.method ?? 'GET',
-    path,
-    headers,
-    ...(body === undefined ? {} : { body }),
-  };
+  const template = { method: request?.method ?? 'GET', path, headers };
+  return { host: url.host, template: body === undefined ? template : { ...template, body } };
 }

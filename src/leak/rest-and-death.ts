@@ -9,11 +9,16 @@ import type { Floors } from './look.ts';
 import { SIGNALS, hasExactNative, pointsOf, valueOf } from './series.ts';
 import type { Sample, Signal } from './series.ts';
 
+/** Growth without any request. */
+export interface Idle {
+  readonly signal: Signal;
+  readonly rate: Rate;
+  /** A line with a bend accuses nobody, but tells what a leak under load comes from. */
+  readonly isStraight: boolean;
+}
+
 /** Growth without any request: per second. Null when there is none, or nothing was measured. */
-export function judgeRest(
-  samples: readonly Sample[],
-  options: JudgeOptions,
-): { signal: Signal; rate: Rate } | null {
+export function judgeRest(samples: readonly Sample[], options: JudgeOptions): Idle | null {
   const rest = samples.filter((sample) => sample.phase === 'rest');
   if (rest.length < REST_LEAST_POINTS) return null;
   for (const signal of SIGNALS) {
@@ -25,20 +30,21 @@ export function judgeRest(
       return y === null ? [] : [{ x: sample.atMs / 1000, y }];
     });
     const look = takeLook(points, counted ? REST_COUNT_FLOORS : REST_FLOORS, 1);
-    if (look?.class === 'linear') return { signal, rate: rateOf(look.line, 'second') };
+    if (look?.class !== 'linear' && look?.class !== 'slowing') continue;
+    return { signal, rate: rateOf(look.line, 'second'), isStraight: look.class === 'linear' };
   }
   return null;
 }
 
 /** Growth under load that idle growth explains by itself is no growth per request. */
 export function explainsLoad(
-  idle: { signal: Signal; rate: Rate },
+  idle: Idle,
   samples: readonly Sample[],
   findings: readonly Finding[],
 ): boolean {
   const finding = findings.find(({ signal }) => signal === idle.signal);
   const look = finding?.looks.at(-1);
-  if (finding?.state !== 'leaks' || look === undefined) return true;
+  if (finding?.state !== 'leaks' || look === undefined) return idle.isStraight;
   const load = samples.filter((sample) => sample.phase === 'load');
   const seconds = ((load.at(-1)?.atMs ?? 0) - (load[0]?.atMs ?? 0)) / 1000;
   const requests = (load.at(-1)?.requests ?? 0) - (load[0]?.requests ?? 0);

@@ -5,36 +5,17 @@
  * is the *floor*, the memory that the app keeps. RSS and its kin are kept for the report; no
  * verdict is ever taken on them alone.
  */
+import type { ProbeSample } from './probe-messages.ts';
 
 /** One checkpoint. Sizes in bytes; null where this platform or Node version has no such number. */
-export interface Sample {
+export interface Sample extends ProbeSample {
   /** Requests answered since the first checkpoint of the run. */
   readonly requests: number;
   /** Milliseconds since the first checkpoint. */
   readonly atMs: number;
   readonly phase: Phase;
-  /**
-   * Old and large-object space after two collections. Not `heapUsed`: JIT code and its bytecode
-   * come and go, and were five times noisier.
-   */
-  readonly heapBytes: number;
-  readonly heapUsedBytes: number;
-  readonly heapTotalBytes: number;
-  /** Heap in use just before the collection: the top of the sawtooth. */
-  readonly heapBeforeBytes: number;
-  /** Where V8 gives up. */
-  readonly heapLimitBytes: number;
-  readonly externalBytes: number;
-  readonly arrayBuffersBytes: number;
-  readonly mallocedBytes: number;
-  readonly nativeContexts: number;
-  readonly detachedContexts: number;
   readonly descriptors: number | null;
   readonly descriptorLimit: number | null;
-  /** Active handles, requests and timers by type (unreferenced timers are not listed by Node). */
-  readonly resources: Readonly<Record<string, number>>;
-  readonly listeners: number;
-  readonly rssBytes: number;
   readonly anonBytes: number | null;
   readonly pssBytes: number | null;
   readonly privateBytes: number | null;

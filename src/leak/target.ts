@@ -6,6 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CofferdamError } from '../errors.ts';
 import { BRIEF_VARIABLE, MESSAGE_COMMAND } from '../protocol.ts';
@@ -13,6 +14,7 @@ import type { Envelope, WorkerBrief, WorkerMessage } from '../protocol.ts';
 import { describeDescriptors, measure } from './measure.ts';
 import { PROBE_COMMAND } from './probe-messages.ts';
 import type { ProbeEnvelope, ProbeReply, ProbeRequest } from './probe-messages.ts';
+import type { Protocol } from './load.ts';
 import type { Phase, Sample } from './series.ts';
 
 export interface TargetOptions {
@@ -33,9 +35,13 @@ export interface Target {
   readonly pid: number;
   /** Origin for the load: `http://127.0.0.1:41234`. */
   readonly url: string;
+  /** What its server speaks best. */
+  readonly protocol: Protocol;
   readonly node: string;
   /** Null while it lives. */
   readonly death: () => Death | null;
+  /** As `death`, but waits a moment for one that is just happening. */
+  settled(): Promise<Death | null>;
   /** Collects garbage and measures. */
   sample(at: { requests: number; atMs: number; phase: Phase }): Promise<Sample>;
   ask(request: ProbeRequest, timeoutMs?: number): Promise<ProbeReply>;
@@ -55,6 +61,9 @@ export interface Death {
 /** A sample of a gigabyte heap takes seconds on a loaded machine. */
 const ASK_TIMEOUT_MS = 60_000;
 
+/** From the first sign of a death to the end of its last words. */
+const DYING_MS = 500;
+
 /**
  * Starts the app and waits until it listens.
  * @throws CofferdamError COF_APP_DOES_NOT_BOOT, with its last words.
@@ -65,10 +74,10 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
   const words = keepWords(child, options.output);
   const death = watchDeath(child, words);
   const listening = await waitForListening(child, options, death, words, port);
-  if (listening.scheme !== 'http') {
+  if (listening.scheme === 'tcp') {
     await stopChild(child);
-    const hint = 'The load speaks plain HTTP/1.1: let the app listen without TLS for this test.';
-    const message = `the app listens with ${listening.scheme}`;
+    const hint = 'The load speaks HTTP/1.1 and HTTP/2, to servers of node:http, https and http2.';
+    const message = 'the app listens, but with no HTTP server';
     throw new CofferdamError('COF_APP_DOES_NOT_BOOT', message, { hint });
   }
   const ask = openProbe(child, death);
@@ -76,8 +85,10 @@ export async function startTarget(options: TargetOptions): Promise<Target> {
   return {
     pid,
     url: listening.url,
+    protocol: listening.scheme === 'http2' ? 'http2' : 'http1',
     node: listening.node,
     death: death.read,
+    settled: () => Promise.race([death.happened, sleep(DYING_MS, null)]),
     ask,
     sample: async (at) => ({ ...at, ...(await measure(pid, ask)) }),
     describeDescriptors: () => describeDescriptors(pid),
@@ -178,14 +189,16 @@ async function waitForListening(
   const late = new Promise<'late'>((resolve) => {
     timer = setTimeout(resolve, options.bootTimeoutMs, 'late' as const);
   });
-  const result = await Promise.race([firstListening(child, port), death.happened, late]);
+  let elsewhere = '';
+  const found = firstListening(child, port, (path) => (elsewhere = ` but the socket ${path}`));
+  const result = await Promise.race([found, death.happened, late]);
   clearTimeout(timer);
   if (result !== 'late' && 'url' in result) return result;
   await stopChild(child);
   const seconds = options.bootTimeoutMs / 1000;
   const how =
     result === 'late'
-      ? `listened on nothing for ${seconds} s`
+      ? `listened on nothing${elsewhere} for ${seconds} s`
       : `ended with ${result.signal ?? `code ${result.code}`} before it listened`;
   const said = result === 'late' ? words() : result.lastWords;
   const message = `the app ${how}${said === '' ? '' : `; it said:\n${said}`}`;
@@ -196,7 +209,11 @@ async function waitForListening(
 const OTHER_PORT_MS = 700;
 
 /** The server on the port that we asked for; else the first one (a port written into the app). */
-function firstListening(child: ChildProcess, port: number): Promise<Listening> {
+function firstListening(
+  child: ChildProcess,
+  port: number,
+  onUnix: (path: string) => void,
+): Promise<Listening> {
   let node = '';
   let isWaiting = false;
   return new Promise((resolve) => {
@@ -207,15 +224,23 @@ function firstListening(child: ChildProcess, port: number): Promise<Listening> {
         // Serve would keep it for the next worker; here there is none.
         handle?.close();
         if (message.type === 'hello') node = message.node;
-        if (message.type !== 'listening' || message.address.kind !== 'tcp') return;
-        const { scheme, address } = message;
-        const found = { url: `http://127.0.0.1:${address.port}`, scheme, node };
+        if (message.type !== 'listening') return;
+        if (message.address.kind === 'unix') return onUnix(message.address.path);
+        const { scheme, address, secure } = message;
+        const url = `${secure ? 'https' : 'http'}://${reachable(address.host)}:${address.port}`;
+        const found = { url, scheme, node };
         if (address.port === port) resolve(found);
         else if (!isWaiting) setTimeout(resolve, OTHER_PORT_MS, found);
         isWaiting = true;
       },
     );
   });
+}
+
+/** A listening address as one to connect to: any interface means the loopback one as well. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function openProbe(child: ChildProcess, death: DeathWatch): Target['ask'] {

@@ -1,6 +1,6 @@
 /** The catalog's rows that exist once for each pool. */
 import { RECYCLE_REASONS, type WorkerStateName } from '../control/types.ts';
-import { ANSWER_CLASSES } from '../protocol.ts';
+import { ANSWER_CLASSES, REJECTIONS } from '../protocol.ts';
 import { DROP_REASONS } from './ledger.ts';
 import { emitDurations, poolMetric, type Metric } from './metric.ts';
 
@@ -23,15 +23,26 @@ export const POOL_METRICS: readonly Metric[] = [
     read: ({ limitBytes }, emit) => emit([], limitBytes),
   }),
   poolMetric({
-    name: 'cofferdam_worker_limit_in_seconds',
+    name: 'cofferdam_time_to_limit_seconds',
     type: 'gauge',
     unit: 'seconds',
-    help: 'Time until the first worker reaches its limit at its present growth; +Inf: never.',
+    help: 'Time until the first worker reaches its memory limit as it grows now; +Inf: never.',
     read: ({ slots }, emit) =>
-      emit(
-        [],
-        Math.round(Math.min(Infinity, ...slots.map(({ limitInSeconds }) => limitInSeconds))),
-      ),
+      emit([], Math.round(Math.min(Infinity, ...slots.map((slot) => slot.limitInSeconds)))),
+  }),
+  poolMetric({
+    name: 'cofferdam_slope_per_request_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Growth of the worker that grows most, for each request; 0: none that is sure.',
+    read: ({ slots }, emit) =>
+      emit([], Math.max(0, ...slots.map((slot) => slot.slopeBytesPerRequest))),
+  }),
+  poolMetric({
+    name: 'cofferdam_floor_above_limit',
+    type: 'gauge',
+    help: '1: fresh workers are above the memory limit already, which replaces nobody any more.',
+    read: ({ floorAboveLimit }, emit) => emit([], Number(floorAboveLimit)),
   }),
   poolMetric({
     name: 'cofferdam_workers_wanted',
@@ -177,8 +188,22 @@ export const POOL_METRICS: readonly Metric[] = [
   poolMetric({
     name: 'cofferdam_queue_rejections_total',
     type: 'counter',
-    help: "Requests that found Cofferdam's own queue full.",
-    read: ({ queue }, emit) => emit([], queue.rejected),
+    labels: ['reason'],
+    help: "Requests that got no worker from Cofferdam's own queue and were told so, by reason.",
+    read: ({ queue }, emit) =>
+      REJECTIONS.forEach((reason, index) => emit([reason], queue.rejected[index] ?? 0)),
+  }),
+  poolMetric({
+    name: 'cofferdam_queue_abandoned_total',
+    type: 'counter',
+    help: "Requests that left Cofferdam's own queue because their client had gone.",
+    read: ({ queue }, emit) => emit([], queue.abandoned),
+  }),
+  poolMetric({
+    name: 'cofferdam_requests_retried_total',
+    type: 'counter',
+    help: 'Requests that the gateway gave to a second worker because the first failed.',
+    read: ({ queue }, emit) => emit([], queue.retried),
   }),
   poolMetric({
     name: 'cofferdam_gc_seconds_total',

@@ -9,7 +9,7 @@
  * Cheap readers are synchronous: 25 µs each second and worker is less than a promise costs. On a
  * system without `/proc` (macOS) every reader returns null.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 
 /** Where the file system of the machine begins; tests put a fixture tree here. Default: `/`. */
@@ -54,6 +54,29 @@ export function readWorkerMemory(pid: number, { root = '/' }: Root = {}): Worker
     (kibField(status, 'RssAnon') ?? 0) +
     (kibField(status, 'RssShmem') ?? 0) +
     (kibField(status, 'VmSwap') ?? 0);
+  return { anonBytes, rssBytes };
+}
+
+/**
+ * Of a process and all that it started: for programs whose workers are processes of their own
+ * (gunicorn, puma). Pages that they still share with their parent are counted in each.
+ */
+export function readFamilyMemory(pid: number, { root = '/' }: Root = {}): WorkerMemory | null {
+  const own = readWorkerMemory(pid, { root });
+  if (own === null) return null;
+  const family = [pid];
+  let { anonBytes, rssBytes } = own;
+  // Grows while it is walked; the bound is for a program that forks without end.
+  for (let index = 0; index < Math.min(family.length, FAMILY_MAX); index += 1) {
+    const parent = family[index]!;
+    for (const child of childrenOf(parent, root)) {
+      const memory = family.includes(child) ? null : readWorkerMemory(child, { root });
+      if (memory === null) continue;
+      family.push(child);
+      anonBytes += memory.anonBytes;
+      rssBytes += memory.rssBytes;
+    }
+  }
   return { anonBytes, rssBytes };
 }
 
@@ -115,6 +138,9 @@ export function startTimeOf(pid: number, { root = '/' }: Root = {}): number | nu
 
 const KIB = 1024;
 
+/** More processes than any server starts; each costs a few reads a second. */
+const FAMILY_MAX = 256;
+
 /** `starttime` is field 22 of proc(5); counting starts at field 3, the first after the name. */
 const START_TIME_FIELD = 22 - 3;
 
@@ -143,6 +169,23 @@ function findPageBytes(root: string): number {
     // Without the vector (32-bit, no /proc) the common size is right nearly everywhere.
   }
   return COMMON_PAGE_BYTES;
+}
+
+/** Each thread has a list of those that it started. */
+function childrenOf(pid: number, root: string): readonly number[] {
+  const threads = listOrNone(`${root}/proc/${pid}/task`);
+  return threads.flatMap((thread) => {
+    const text = readOrNull(`${root}/proc/${pid}/task/${thread}/children`) ?? '';
+    return text.split(' ').filter(Boolean).map(Number);
+  });
+}
+
+function listOrNone(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 /** The value of `Name:   123 kB` in bytes. */

@@ -25,6 +25,8 @@ export interface PoolSnapshot {
   readonly size: number;
   /** Of each worker; 0 = none. */
   readonly limitBytes: number;
+  /** Fresh workers are above it already. */
+  readonly floorAboveLimit: boolean;
   readonly workersByState: Readonly<Partial<Record<WorkerStateName, number>>>;
   /** Decided by control, whatever became of them. */
   readonly recycles: Readonly<Record<RecycleReason, number>>;
@@ -55,7 +57,12 @@ export interface QueueSnapshot {
   /** One per bound of DURATION_BOUNDS_MS, and one for the rest. */
   readonly waits: readonly number[];
   readonly waitSumMs: number;
-  readonly rejected: number;
+  /** In the order of `REJECTIONS`. */
+  readonly rejected: readonly number[];
+  /** Left the queue because their client had gone. */
+  readonly abandoned: number;
+  /** Given to a second worker because the first failed before it answered. */
+  readonly retried: number;
 }
 
 /** One slot, with the worker that serves in it (or, while none does, the newest). */
@@ -71,6 +78,8 @@ export interface SlotSnapshot {
   readonly externalBytes: number;
   readonly floorBytes: number;
   readonly slopeBytesPerSecond: number;
+  /** 0 while it cannot be told from noise. */
+  readonly slopeBytesPerRequest: number;
   /** Infinity when it never comes. */
   readonly limitInSeconds: number;
   readonly eventLoopUtilization: number;

@@ -20,6 +20,8 @@ const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
   recycler_saturated: 'warn',
   floor_above_limit: 'warn',
   suspended: 'warn',
+  at_capacity: 'warn',
+  reload_rolled_back: 'error',
 };
 
 export interface AnnounceTargets {

@@ -7,15 +7,16 @@ import type { PoolConfig } from '../config/load.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Outcome, Policy, Told } from '../control/types.ts';
 import type { QueueReport } from '../data/gateway/messages.ts';
-import { announce, labelled } from './announce.ts';
 import type { AppAnswer } from './asks.ts';
 import { worstOf } from './exit-code.ts';
 import type { Launch } from './fleet.ts';
+import { createGenerations, type Generations } from './generations.ts';
 import { createGatewayLink, type GatewayLink } from './gateway-link.ts';
 import { startHealth, type Health } from './health-pool.ts';
-import { gatewayLaunchOf, gatewayPolicy, gatewaySettingsOf } from './launch-gateway.ts';
+import { createGatewayPool } from './gateway-pool.ts';
+import { gatewayLaunchOf, gatewaySettingsOf } from './launch-gateway.ts';
 import { launchOf, policyWithin, type Means } from './launch.ts';
-import { upstreamLaunchOf, type PortBook } from './launch-upstream.ts';
+import { concurrencyOf, upstreamLaunchOf, type PortBook } from './launch-upstream.ts';
 import { createListeners, urlOf, type Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
 import { overdueTeller } from './overdue.ts';
@@ -32,6 +33,8 @@ export interface AppPoolOptions {
   /** Private folder for the sockets of workers, and free ports. */
   readonly folder: string;
   readonly ports: PortBook;
+  /** Descriptors of listening sockets that a service manager opened for this pool. */
+  readonly activated: readonly number[];
   told(told: Told): void;
   /** No process of the pool is left, and none will come. */
   finished(outcome: Outcome): void;
@@ -70,30 +73,26 @@ export function createAppPool(options: AppPoolOptions): AppPool {
 class Pool implements AppPool {
   readonly name: string;
   readonly workers: PoolRunner;
-  readonly listeners = createListeners();
+  readonly listeners: Listeners;
   readonly #options: AppPoolOptions;
   readonly #kind: Kind;
   readonly #link: GatewayLink | null;
   readonly #gateway: PoolRunner | null;
   readonly #health: Health;
-  /** By configuration epoch. */
-  readonly #launches = new Map<number, Launch>();
-  #epoch = 0;
-  #config: PoolConfig;
-  #means: Means;
+  readonly #generations: Generations;
   #listenFailure: string | null = null;
   #workersOutcome: Outcome | null = null;
   #gatewayOutcome: Outcome | null = null;
 
   constructor(options: AppPoolOptions) {
     this.#options = options;
-    this.#config = options.config;
-    this.#means = options.means;
+    this.listeners = createListeners(options.activated);
     this.name = options.config.name;
     this.#kind = this.#kindOf(options.config);
-    this.#link = isBehindGateway(options.config.settings, this.#kind) ? this.#createLink() : null;
-    this.#launches.set(0, this.#launch(options.config, options.means));
-    const policy = this.#policy(options.config);
+    const { config, means } = options;
+    this.#link = isBehindGateway(config.settings, this.#kind) ? this.#createLink() : null;
+    this.#generations = createGenerations({ config, means, launch: this.#launch(config, means) });
+    const policy = this.#policy(config, means);
     const { onPid } = options.shared;
     const isBlind = this.#link !== null && this.#kind.kind !== 'node';
     const common = {
@@ -112,9 +111,10 @@ class Pool implements AppPool {
       ...common,
       ...(this.#link === null ? listening : hidden),
       name: this.name,
+      forks: this.#kind.kind === 'command',
       // The gateway has waited already when these are told.
       policy: this.#link === null ? policy : { ...policy, shutdownDelayMs: 0 },
-      launchOf: (epoch) => this.#launchOf(epoch),
+      launchOf: (epoch) => this.#generations.launchOf(epoch),
       told: (told) => this.#workersTold(told),
       finished: (outcome) => this.#workersFinished(outcome),
     });
@@ -123,8 +123,8 @@ class Pool implements AppPool {
         ? null
         : this.#createGateway(this.#link, policy, {
             ...common,
-            onPid: (pid, alive) => onPid(pid, alive, false),
             ...listening,
+            onPid: (pid, alive) => onPid(pid, alive, false),
           });
     this.#health = startHealth({
       ...common,
@@ -132,8 +132,11 @@ class Pool implements AppPool {
       listeners: this.#link === null ? this.listeners : createListeners(),
       name: nameBeside(this.name, 'health'),
       app: this.workers,
-      settings: () => this.#config.settings,
-      launch: () => this.#launch(this.#config, this.#means, true),
+      settings: () => this.settings(),
+      launch: () => {
+        const { config, means } = this.#generations.current();
+        return this.#launch(config, means, true);
+      },
       log: options.log,
       ask: this.#link === null ? null : (path, timeoutMs) => this.#link!.ask(path, timeoutMs),
     });
@@ -152,7 +155,7 @@ class Pool implements AppPool {
   }
 
   settings(): Settings {
-    return this.#config.settings;
+    return this.#generations.current().config.settings;
   }
 
   queue(): QueueReport | null {
@@ -160,7 +163,7 @@ class Pool implements AppPool {
   }
 
   appName(): string {
-    return nameOf(this.#config.settings);
+    return nameOf(this.settings());
   }
 
   listenFailure(): string | null {
@@ -179,13 +182,15 @@ class Pool implements AppPool {
   planReload(config: PoolConfig, means: Means): () => void {
     const launch = this.#launch(config, means);
     return () => {
-      this.#epoch += 1;
-      this.#launches.set(this.#epoch, launch);
-      this.#config = config;
-      this.#means = means;
-      this.#link?.configure(gatewaySettingsOf(config.settings, this.#kind));
-      this.workers.loop.enqueue({ type: 'reload', policy: this.#policy(config) });
+      this.#generations.add({ config, means, launch });
+      this.#configureGateway();
+      this.workers.loop.enqueue({ type: 'reload', policy: this.#policy(config, means) });
     };
+  }
+
+  /** What concerns no worker follows the configuration at once. */
+  #configureGateway(): void {
+    this.#link?.configure(gatewaySettingsOf(this.settings(), this.#kind));
   }
 
   askHealth(): Promise<AppAnswer> {
@@ -214,22 +219,19 @@ class Pool implements AppPool {
     return upstreamLaunchOf({ settings, kind, link, folder, ports, reserved }, node);
   }
 
-  /** Effects come in the order of their epochs: older launches are not asked for any more. */
-  #launchOf(epoch: number): Launch {
-    for (const older of this.#launches.keys()) if (older < epoch) this.#launches.delete(older);
-    return this.#launches.get(epoch) ?? this.#launch(this.#config, this.#means);
-  }
-
-  #policy({ settings }: PoolConfig): Policy {
-    const policy = policyWithin(settings, this.#means);
+  #policy({ settings }: PoolConfig, means: Means): Policy {
+    const policy = policyWithin(settings, means);
+    const concurrency = this.#link === null ? 0 : concurrencyOf(settings, this.#kind);
+    const common = { ...policy, concurrency };
     // V8's heap is what the heal and its limits are about.
-    return this.#kind.kind === 'node' ? policy : { ...policy, heal: false, roomBytes: 0 };
+    return this.#kind.kind === 'node' ? common : { ...common, heal: false, roomBytes: 0 };
   }
 
   #createLink(): GatewayLink {
     return createGatewayLink({
       log: ({ level, event, fields }) => this.#options.log.write(level, event, fields),
-      onQueue: () => {},
+      onQueue: ({ depth }) =>
+        this.workers.loop.enqueue({ type: 'demand', waiting: depth, oldestMs: 0 }),
     });
   }
 
@@ -238,22 +240,20 @@ class Pool implements AppPool {
     policy: Policy,
     common: Omit<PoolRunnerOptions, 'name' | 'policy' | 'launchOf' | 'told' | 'finished'>,
   ): PoolRunner {
-    const log = labelled(this.#options.log, 'gateway');
-    return createPoolRunner({
+    return createGatewayPool({
       ...common,
       name: nameBeside(this.name, 'gateway'),
-      policy: gatewayPolicy(policy),
-      launchOf: () => gatewayLaunchOf({ settings: this.#config.settings, kind: this.#kind, link }),
-      told: (told) => {
-        if (told.event === 'leaving' || told.event === 'stopping') this.#tell(told);
-        else announce(told, { log, publish: () => {} });
-        if (told.event === 'all_ready') this.workers.loop.enqueue({ type: 'start' });
-      },
+      policy,
+      log: this.#options.log,
+      launchOf: () => gatewayLaunchOf({ settings: this.settings(), kind: this.#kind, link }),
+      told: (told) => this.#tell(told),
+      ready: () => this.workers.loop.enqueue({ type: 'start' }),
       finished: (outcome) => this.#gatewayFinished(outcome),
     });
   }
 
   #workersTold(told: Told): void {
+    if (this.#generations.told(told, this.workers.loop.state().epoch)) this.#configureGateway();
     // With a gateway the end of the pool is the end of that; it was told.
     if (told.event !== 'stopping' || this.#gateway === null) this.#tell(told);
   }

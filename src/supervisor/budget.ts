@@ -1,7 +1,7 @@
 /** The memory budget of this instance, checked against what its pools need at least. */
 import { workerShareBytes } from '../config/budget.ts';
 import type { Config } from '../config/load.ts';
-import { poolSizeOf } from '../config/policy.ts';
+import { fullSizeOf, poolSizeOf } from '../config/policy.ts';
 import { checkBudget } from '../config/validate.ts';
 import { resolveBudget, type Budget } from '../metrics/budget.ts';
 import type { Means } from './launch.ts';
@@ -16,5 +16,5 @@ export function budgetOf({ settings, pools }: Pick<Config, 'settings' | 'pools'>
 }
 
 export function meansOf({ pools }: Pick<Config, 'pools'>, { bytes }: Budget): Means {
-  return { budgetBytes: bytes, shareBytes: workerShareBytes(bytes, poolSizeOf(pools)) };
+  return { budgetBytes: bytes, shareBytes: workerShareBytes(bytes, fullSizeOf(pools)) };
 }

@@ -1,18 +1,18 @@
 /** What the control socket understands. */
 import { workersOf } from '../control/pool.ts';
-import type { Status } from '../control/status.ts';
+import type { Recycled, Status } from '../control/status.ts';
 import { CofferdamError } from '../errors.ts';
 import { judge, PROBES, type ProbeFacts } from '../probes/probes.ts';
 import type { ControlHandler, Reply } from './control-socket.ts';
 import type { AppPool } from './app-pool.ts';
-import type { Recycled, Waiters } from './waiters.ts';
+import type { Waiters } from './waiters.ts';
 
 export interface CommandsOptions {
   readonly pools: readonly AppPool[];
   facts(): ProbeFacts;
   readonly waiters: Waiters;
   /** Resolves to the settings that only a restart applies. */
-  reload(): Promise<readonly string[]>;
+  readonly reload: () => Promise<readonly string[]>;
   status(): Status;
 }
 
@@ -25,9 +25,7 @@ export function createCommands(options: CommandsOptions): ControlHandler {
     recycle: (parameters) => recycle(parameters, options),
     probe: ({ probe }) => probeNow(probe, options),
     scale: (parameters) => scale(parameters, options),
-    async reload() {
-      return { ok: true, restart: await options.reload() };
-    },
+    reload: ({ wait }) => reload(wait !== false, options),
   };
   return {
     async handle(name, parameters) {
@@ -70,7 +68,9 @@ function scale(parameters: Parameters, options: CommandsOptions): Reply {
   const [pool, ...others] = poolsFor(parameters, options);
   if (pool === undefined || others.length > 0) {
     const names = options.pools.map(({ name }) => name).join(', ');
-    throw new CofferdamError('COF_USAGE', `which pool? There are ${names}`);
+    throw new CofferdamError('COF_USAGE', `which pool? There are ${names}`, {
+      hint: `\`cofferdam scale ${options.pools[0]?.name} 4\``,
+    });
   }
   const { slots } = parameters;
   const { loop } = pool.workers;
@@ -89,6 +89,24 @@ function scale(parameters: Parameters, options: CommandsOptions): Reply {
   loop.enqueue({ type: 'scale', slots: Number(slots) });
   return { ok: true, from, to: Number(slots) };
 }
+
+async function reload(wait: boolean, { pools, waiters, reload }: CommandsOptions): Promise<Reply> {
+  const stops = pools.some(({ front }) => STOPPING.has(front.loop.state().phase.type));
+  if (stops) throw new CofferdamError('COF_CONTROL_REFUSED', 'Cofferdam stops');
+  const restart = await reload();
+  if (!wait) return { ok: true, restart, reloaded: null };
+  const all = await Promise.all(
+    pools.map(({ name, workers }) =>
+      // It is enqueued, and control has not heard of it yet.
+      waiters.waitForReload(name, workers.loop.state().reloads + 1),
+    ),
+  );
+  const workers = all.reduce((sum, each) => sum + each.workers, 0);
+  const tookMs = Math.max(...all.map((each) => each.tookMs));
+  return { ok: true, restart, reloaded: { workers, tookMs } };
+}
+
+const STOPPING: ReadonlySet<string> = new Set(['leaving', 'stopping', 'finished']);
 
 async function recycle(parameters: Parameters, options: CommandsOptions): Promise<Reply> {
   const pools = poolsFor(parameters, options);
@@ -113,7 +131,7 @@ function recycleIn(
     throw new CofferdamError(
       'COF_USAGE',
       isOneOfMany
-        ? `which pool's slot ${JSON.stringify(asked)}? Name it: ${name}/${JSON.stringify(asked)}`
+        ? `slot ${JSON.stringify(asked)} of which pool? Name it: ${name}/${JSON.stringify(asked)}`
         : `there is no slot ${JSON.stringify(asked)}; the slots are ${slots.join(', ')}`,
     );
   }

@@ -58,7 +58,17 @@ const NO_BOOT_HINTS: readonly { readonly detail: RegExp; readonly hint: string }
   },
   {
     detail: /^did not listen within/,
-    hint: 'Is it a server? If it only needs longer, raise --boot-timeout.',
+    hint:
+      'Is it a server? If it only needs longer, raise --boot-timeout. ' +
+      'A command has to listen on $PORT, {port} or {socket}.',
+  },
+  {
+    detail: /^could not be started: .* ENOENT$/,
+    hint: 'There is no such program, neither at that path nor in PATH.',
+  },
+  {
+    detail: /^could not be started: .* EACCES$/,
+    hint: 'The file may not be executed: chmod +x.',
   },
   {
     detail: /^exited with code 0 before/,

@@ -9,7 +9,7 @@ import { candidatesFor } from './candidates.ts';
 import type { ProcessExit } from './child.ts';
 import { explainExit } from './explain.ts';
 import { receive, type Hearing, type HearingOptions, type Member } from './hearing.ts';
-import type { Listener } from './listeners.ts';
+import type { InheritedSocket } from './listeners.ts';
 import { createReadiness } from './readiness.ts';
 import { createRelay, type Relay } from './relay.ts';
 import type { WorkerListener, WorkerProcess } from './worker-process.ts';
@@ -33,13 +33,17 @@ export interface Birth {
   readonly generation: number;
   readonly requestLimit: number;
   /** Sockets that it may inherit. */
-  readonly listeners: readonly Listener[];
+  readonly listeners: readonly InheritedSocket[];
+  /** We accept on them ourselves: it has to send copies, so that we can let go of ours. */
+  readonly lend: boolean;
 }
 
 export interface FleetOptions extends HearingOptions {
   /** The launch of a configuration epoch. */
   launchOf(epoch: number): Launch;
   onPid(pid: number, alive: boolean): void;
+  /** A connection was taken over by a worker, or was lost. */
+  onRelayed(): void;
   /** Whether the kernel's OOM killer struck in our cgroup since the last call. */
   oomKilled(): boolean;
 }
@@ -73,6 +77,7 @@ export function createFleet(options: FleetOptions): Fleet {
   const relay = createRelay({
     candidates: (key) => candidatesFor(key, members, { now: options.now(), stopping }),
     send: (worker, message, handle) => members.get(worker)?.process.send(message, handle),
+    settled: () => options.onRelayed(),
   });
   const send = (worker: WorkerId, message: SupervisorMessage): void =>
     members.get(worker)?.process.send(message);
@@ -87,7 +92,8 @@ export function createFleet(options: FleetOptions): Fleet {
       if (member === undefined) return;
       member.phase = 'draining';
       // Where nobody else serves at this moment (break first), connections wait for the next one.
-      const handover = !stopping;
+      // Nobody comes after the last one of a pool that falls asleep: they stay until they end.
+      const handover = !stopping && !effect.last;
       const { deadlineMs, longDeadlineMs } = effect;
       member.process.send({ type: 'drain', deadlineMs, longDeadlineMs, handover, final: stopping });
     },
@@ -134,7 +140,14 @@ function spawnMember(
     },
   });
   const process_ = launch.start(
-    { worker, slot, generation, requestLimit, listeners: inherited },
+    {
+      worker,
+      slot,
+      generation,
+      requestLimit,
+      listeners: [...inherited, ...options.listeners.activated()],
+      lend: options.listeners.needsCopies(),
+    },
     {
       onMessage(message, handle) {
         const member = members.get(worker);

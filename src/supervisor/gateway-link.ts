@@ -37,7 +37,7 @@ export interface GatewayLink {
   configure(settings: GatewaySettings): void;
   /** GET this path in the app, ahead of all that waits; rejects when nobody answers in time. */
   ask(path: string, timeoutMs: number): Promise<AppAnswer>;
-  /** Of all gateways that live. */
+  /** What waits in all gateways that live, and what all that there were have counted. */
   queue(): QueueReport | null;
 }
 
@@ -55,6 +55,8 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   const workers = new Map<UpstreamId, Behind>();
   const asks = createAsks();
   let settings: GatewaySettings | null = null;
+  /** What gateways counted that have ended: counters only rise. */
+  let past: QueueReport | null = null;
   let lastId = 0;
 
   const tellAll = (message: ToGateway): void => {
@@ -76,6 +78,9 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
       for (const [worker, { order }] of workers) end.post({ type: 'worker', worker, ...order });
     },
     detach(end) {
+      const queue = ends.get(end)?.queue ?? null;
+      if (queue !== null)
+        past = addQueues([{ ...queue, depth: 0 }, ...(past === null ? [] : [past])]);
       ends.delete(end);
       // What it was drained of, nobody else will speak of.
       for (const [id, { hear, draining }] of workers) {
@@ -134,7 +139,11 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
       tellAll({ type: 'configure', settings });
     },
     ask: (path, timeoutMs) => ask(null, path, timeoutMs),
-    queue: () => addQueues([...ends.values()].flatMap(({ queue }) => queue ?? [])),
+    queue: () =>
+      addQueues([
+        ...[...ends.values()].flatMap(({ queue }) => queue ?? []),
+        ...(past === null ? [] : [past]),
+      ]),
   };
 }
 
@@ -215,6 +224,7 @@ const LISTENING: WorkerMessage = {
   address: { kind: 'unix', path: '' },
   inherited: true,
   scheme: 'http',
+  secure: false,
 };
 
 /** Requests are measured where they come in: the gateway is a Node worker with books of its own. */

@@ -125,6 +125,8 @@ function healthPolicy(app: Policy, settings: Settings): Policy {
     workersMax: healthWorkers,
     maxRequests: healthMaxRequests,
     maxAgeMs: healthMaxAgeMs,
+    // Its load says nothing, and it must be there while the app's own workers sleep.
+    strategy: 'static',
     gate: 1,
     surge: 1,
     // The app's pool has waited already when this one is told.

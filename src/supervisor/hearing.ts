@@ -81,7 +81,14 @@ export function receive(to: Hearing, message: WorkerMessage, handle: RawHandle |
       member.connections = message.report.connections;
       member.reportedAt = options.now();
       options.ledger.report(worker, member.slot, message, member.reportedAt);
-      options.emit({ type: 'report', worker, report: message.report });
+      options.emit({
+        type: 'report',
+        worker,
+        report: message.report,
+        lagMs: message.measures.eventLoopLagMs,
+      });
+      // Growth is judged by the second: a gust of requests would look like a flood.
+      if (message.early === true) return;
       if (member.process.pid !== undefined) options.onMoment(worker, member.process.pid);
       return;
     case 'healed':
@@ -118,8 +125,13 @@ function keepListener(
   handle: RawHandle | undefined,
   options: HearingOptions,
 ): void {
-  if (message.inherited || handle === undefined) return;
-  const { key, address, scheme } = message;
+  const { key, address, scheme, activated } = message;
+  if (activated !== undefined) {
+    const isFirst = options.listeners.claim(activated, { key, address, scheme });
+    if (handle !== undefined) options.listeners.keep({ key, address, scheme }, handle);
+    return isFirst ? options.onListening({ key, address, scheme }) : undefined;
+  }
+  if (handle === undefined) return;
   if (options.listeners.keep({ key, address, scheme }, handle)) {
     options.onListening({ key, address, scheme });
   }

@@ -120,6 +120,7 @@ export function gatewayPolicy(policy: Policy): Policy {
     predict: false,
     heal: false,
     fitWorkers: false,
+    strategy: 'static',
   };
 }
 

@@ -124,10 +124,17 @@ function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'ad
       );
       return {
         ...process_,
-        send: (message, handle) =>
-          message.type === 'heal' || upstream === null
-            ? process_.send(message, handle)
-            : upstream.send(message),
+        send(message, handle) {
+          if (message.type === 'heal' || upstream === null) {
+            return process_.send(message, handle);
+          }
+          if (message.type === 'drain') {
+            // Its connections are the gateway's; only the app knows what to say to a WebSocket.
+            const { deadlineMs, longDeadlineMs } = message;
+            process_.send({ type: 'leaving', deadlineMs, longDeadlineMs });
+          }
+          upstream.send(message);
+        },
       };
     },
   };

@@ -62,9 +62,9 @@ export function launchOf(
   return {
     warmup: warmupPath !== null,
     keys: null,
-    start: ({ slot, generation, requestLimit, listeners }, listener) =>
+    start: ({ slot, generation, requestLimit, listeners, lend }, listener) =>
       spawnWorker(
-        { ...spawn, brief: { ...brief, slot, generation, requestLimit }, listeners },
+        { ...spawn, brief: { ...brief, slot, generation, requestLimit, lend }, listeners },
         listener,
       ),
   };

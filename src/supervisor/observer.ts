@@ -1,12 +1,13 @@
 /** Turns what the pools know into what metrics and probes tell; waits for nobody. */
 import { performance } from 'node:perf_hooks';
+import { timeToLimitMs } from '../control/forecast.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';
 import type { WorkerView } from '../control/types.ts';
 import { readAcceptQueue } from '../metrics/accept-queue.ts';
 import type { Counters } from '../metrics/ledger.ts';
 import type { PoolSnapshot, QueueSnapshot, SlotSnapshot, Snapshot } from '../metrics/snapshot.ts';
 import { judge, PROBES, type ProbeFacts } from '../probes/probes.ts';
-import { DURATION_BOUNDS_MS } from '../protocol.ts';
+import { DURATION_BOUNDS_MS, REJECTIONS } from '../protocol.ts';
 import type { AppPool } from './app-pool.ts';
 import { SILENT_MS, type PoolRunner } from './pool-runner.ts';
 import type { Sampler } from './sampler.ts';
@@ -86,7 +87,7 @@ function factsOf(pool: AppPool): ProbeFacts {
     loopAgeMs: Math.round(now - loop.turnedAt()),
     startedOnce: state.allReadyTold,
     answering: pool.workers.answering().length,
-    readyMin: Math.min(settings.readyMin, state.size),
+    readyMin: Math.min(settings.readyMin, expectedOf(state)),
     failingSlots: failingSlotsOf(state),
     saturated: saturation.saturated(),
     saturation: Math.round(saturation.value() * 1000) / 1000,
@@ -108,6 +109,11 @@ function phaseOf(front: PoolState, workers: PoolState): ProbeFacts['phase'] {
   }
   const booting = workers.phase.type === 'idle' || workers.phase.type === 'starting';
   return booting ? 'starting' : type;
+}
+
+/** Workers that should answer. One that wakes on demand is waited for by its clients anyway. */
+function expectedOf(state: PoolState): number {
+  return state.policy.strategy === 'ondemand' ? totals(state).ready : state.size;
 }
 
 /** A slot that its old worker still serves is not lost: a bad reload must not take the service. */
@@ -146,6 +152,7 @@ function poolOf(pool: PoolRunner, owner: AppPool, sampler: Sampler): PoolSnapsho
     name,
     size: state.size,
     limitBytes: state.policy.maxMemoryBytes,
+    floorAboveLimit: state.floorTold,
     workersByState,
     recycles,
     recyclesInProgress,
@@ -179,26 +186,33 @@ function queueOf(pool: PoolRunner, owner: AppPool): QueueSnapshot {
   const { workers, front, listeners } = owner;
   const waiting = pool === workers ? owner.queue() : null;
   if (waiting !== null) {
-    const { depth, waits, waitSumMs, rejected } = waiting;
-    return { depth, waits, waitSumMs, rejected: rejected.reduce((sum, each) => sum + each, 0) };
+    const { depth, waits, waitSumMs, rejected, abandoned, retried } = waiting;
+    return { depth, waits, waitSumMs, rejected, abandoned, retried };
   }
   const depth = pool === front ? readAcceptQueue(listeners.ports()) : 0;
-  return { depth, waits: NO_WAITS, waitSumMs: 0, rejected: 0 };
+  return { ...NO_QUEUE, depth };
 }
 
-const NO_WAITS: readonly number[] = [...DURATION_BOUNDS_MS, Infinity].map(() => 0);
+const NO_QUEUE: QueueSnapshot = {
+  depth: 0,
+  waits: [...DURATION_BOUNDS_MS, Infinity].map(() => 0),
+  waitSumMs: 0,
+  rejected: REJECTIONS.map(() => 0),
+  abandoned: 0,
+  retried: 0,
+};
 
 function slotsOf(
   views: readonly WorkerView[],
   { loop, ledger }: PoolRunner,
   sampler: Sampler,
 ): SlotSnapshot[] {
-  const { size, policy } = loop.state();
-  return Array.from({ length: size }, (_, index) => {
+  const state = loop.state();
+  return Array.from({ length: state.size }, (_, index) => {
     const slot = index + 1;
     const live = views.filter((view) => view.slot === slot);
     const view = live.find(({ state }) => state === 'ready') ?? live.at(-1) ?? null;
-    return slotOf(slot, view, ledger, { sampler, limitBytes: policy.maxMemoryBytes });
+    return slotOf(slot, view, ledger, { sampler, state });
   });
 }
 
@@ -206,7 +220,7 @@ function slotOf(
   slot: number,
   view: WorkerView | null,
   ledger: PoolRunner['ledger'],
-  { sampler, limitBytes }: { readonly sampler: Sampler; readonly limitBytes: number },
+  { sampler, state }: { readonly sampler: Sampler; readonly state: PoolState },
 ): SlotSnapshot {
   const book = view === null ? null : ledger.bookOf(view.worker);
   const privateBytes = view?.memoryBytes ?? 0;
@@ -221,13 +235,14 @@ function slotOf(
     externalBytes: book?.externalBytes ?? 0,
     floorBytes: view?.floorBytes ?? 0,
     slopeBytesPerSecond,
-    limitInSeconds: secondsUntil(limitBytes, privateBytes, slopeBytesPerSecond),
+    slopeBytesPerRequest: view?.slopeBytesPerRequest ?? 0,
+    limitInSeconds: secondsToLimit(view, state),
     eventLoopUtilization: view?.eventLoopUtilization ?? 0,
     eventLoopLagMs: book?.eventLoopLagMs ?? 0,
   };
 }
 
-function secondsUntil(limitBytes: number, bytes: number, slope: number): number {
-  if (limitBytes === 0 || slope <= 0) return Infinity;
-  return Math.max(0, limitBytes - bytes) / slope;
+function secondsToLimit(view: WorkerView | null, state: PoolState): number {
+  const worker = view === null ? undefined : state.workers.get(view.worker);
+  return worker === undefined ? Infinity : timeToLimitMs(state, worker, performance.now()) / 1000;
 }

@@ -18,7 +18,8 @@ export interface OpenOpsOptions {
   status(): Status;
   /** Requests so far by duration: one count per bound of DURATION_BOUNDS_MS, one for the rest. */
   durations(): readonly number[];
-  health(): Promise<AppAnswer>;
+  /** Of the app, for the pools that have this path; null where there are none. */
+  health(path: string): Promise<AppAnswer> | null;
 }
 
 export interface Ops {
@@ -34,8 +35,7 @@ export interface Ops {
  */
 export async function openOps(options: OpenOpsOptions): Promise<Ops | null> {
   const { config, log, observer } = options;
-  const { ops, healthPath } = config.settings;
-  const address = parseOpsAddress(ops);
+  const address = parseOpsAddress(config.settings.ops);
   if (address === null) return null;
   // Loaded here, so that who switches the listener off does not pay for the page.
   const { createPage } = await import('./page.ts');
@@ -46,7 +46,7 @@ export async function openOps(options: OpenOpsOptions): Promise<Ops | null> {
       probe: (probe, verbose) => answerProbe(probe, observer.facts(), verbose),
       metrics: (format) => renderMetrics(observer.snapshot(), format),
       status: () => options.status(),
-      health: healthPath === null ? null : { path: healthPath, ask: () => options.health() },
+      health: (path) => options.health(path),
       page,
     });
     log.write('info', 'ops', { url: server.url });

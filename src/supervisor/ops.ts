@@ -24,7 +24,8 @@ export interface OpsOptions {
   metrics(format: Format): string;
   /** For `/status`, as JSON. */
   status(): unknown;
-  readonly health: { readonly path: string; ask(): Promise<HealthAnswer> } | null;
+  /** Null when this is no health path. */
+  health(path: string): Promise<HealthAnswer> | null;
   /** The page: true when it took the request. Null: there is none. */
   readonly page: { handle(request: IncomingMessage, response: ServerResponse): boolean } | null;
 }
@@ -93,7 +94,8 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Ops
     const isVerbose = cut !== -1 && /[?&]verbose(?:[=&]|$)/.test(url.slice(cut));
     return send(request, response, options.probe(probe, isVerbose));
   }
-  if (path === options.health?.path) return forward(request, response, options.health);
+  const health = options.health(path);
+  if (health !== null) return forward(request, response, health);
   if (!isTrustedHost(request.headers.host, request.socket.localAddress ?? '')) {
     const body = 'ask for it by address, or by the name localhost\n';
     return send(request, response, { status: 403, type: 'text/plain', body });
@@ -127,9 +129,9 @@ function send(
 function forward(
   request: IncomingMessage,
   response: ServerResponse,
-  health: NonNullable<OpsOptions['health']>,
+  health: Promise<HealthAnswer>,
 ): void {
-  health.ask().then(
+  health.then(
     (answer) => send(request, response, answer),
     (error: unknown) => {
       const body = `${error instanceof Error ? error.message : String(error)}\n`;

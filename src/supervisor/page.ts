@@ -34,7 +34,9 @@ export function createPage(sources: PageSources): Page {
   return {
     ...dashboard,
     told: (told, pool) =>
-      dashboard.told('slot' in told ? { ...told, slot: shownSlot(told.slot, pool) } : told),
+      dashboard.told(
+        'slot' in told && told.slot !== null ? { ...told, slot: shownSlot(told.slot, pool) } : told,
+      ),
   };
 }
 

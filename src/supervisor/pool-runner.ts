@@ -1,12 +1,13 @@
 /** One pool at work: its loop, its processes and its books, under one name. */
 import { performance } from 'node:perf_hooks';
-import { workersOf } from '../control/pool.ts';
+import { workersOf, type PoolState } from '../control/pool.ts';
 import type { Effect, Outcome, Policy, Told, WorkerId, WorkerView } from '../control/types.ts';
 import { createLedger, type Ledger } from '../metrics/ledger.ts';
 import { readWorkerMemory } from '../metrics/process-memory.ts';
 import { createSaturationGate, type SaturationGate } from '../probes/saturation.ts';
 import { createCapacityMeter, type CapacityMeter } from './capacity.ts';
-import { createFleet, type Fleet, type FleetOptions } from './fleet.ts';
+import { createDoorman } from './doorman.ts';
+import { createFleet, type Fleet, type FleetOptions, type Launch } from './fleet.ts';
 import { createLoop, type Loop } from './loop.ts';
 import type { Sampled } from './sampler.ts';
 
@@ -32,6 +33,8 @@ export interface PoolRunnerOptions extends Pick<
 > {
   readonly name: string;
   readonly policy: Policy;
+  /** Its workers are programs that may start others. */
+  readonly forks?: boolean;
   sampleNow(worker: Sampled): void;
   readonly told: (told: Told) => void;
   readonly finished: (outcome: Outcome) => void;
@@ -46,6 +49,7 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
   const capacity = createCapacityMeter();
   const sampledOf = (worker: WorkerId, pid: number): Sampled => ({
     pid,
+    forks: options.forks === true,
     took(memory) {
       ledger.sample(worker, memory, now());
       loop.enqueue({ type: 'sample', worker, memoryBytes: memory.anonBytes });
@@ -60,12 +64,23 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
       const memoryBytes = readWorkerMemory(pid)?.anonBytes;
       if (memoryBytes !== undefined) loop.enqueue({ type: 'healed', worker, memoryBytes, tookMs });
     },
+    launchOf: keepLaunches(options.launchOf, () => epochsOf(loop.state())),
+    onRelayed: () => doorman.settled(),
+    now,
+  });
+  const doorman = createDoorman({
+    listeners: options.listeners,
+    relay: fleet.relay,
+    emit: (event) => loop.enqueue(event),
     now,
   });
   const loop = createLoop({
     policy: options.policy,
     perform: (effect) => perform(effect, fleet, ledger, options),
-    turned: (state, at) => capacity.turned(state, at),
+    turned: (state, at) => {
+      capacity.turned(state, at);
+      doorman.watch(state);
+    },
     now,
     random: () => Math.random(),
   });
@@ -101,6 +116,30 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
 }
 
 // --- internal ---
+
+/**
+ * Code and configuration of a generation belong together: a launch is kept while a worker of its
+ * epoch may have to be started again.
+ */
+function keepLaunches(
+  launchOf: FleetOptions['launchOf'],
+  inUse: () => ReadonlySet<number>,
+): FleetOptions['launchOf'] {
+  const launches = new Map<number, Launch>();
+  return (epoch) => {
+    const used = inUse();
+    for (const known of launches.keys()) if (!used.has(known)) launches.delete(known);
+    const launch = launches.get(epoch) ?? launchOf(epoch);
+    launches.set(epoch, launch);
+    return launch;
+  };
+}
+
+function epochsOf({ epoch, trial, slots }: PoolState): ReadonlySet<number> {
+  const epochs = new Set([epoch, trial?.epoch ?? epoch]);
+  for (const slot of slots.values()) if (slot.everReady) epochs.add(slot.epoch);
+  return epochs;
+}
 
 function perform(
   effect: Effect,

@@ -21,6 +21,8 @@ export interface RelayPort {
   /** Workers that are or were ready, and listen or listened on that address. */
   candidates(key: ListenKey): readonly Candidate[];
   send(worker: WorkerId, message: SupervisorMessage, handle: RawHandle): void;
+  /** One that waited or was on its way does so no more. */
+  settled?(): void;
 }
 
 export interface Relay {
@@ -79,6 +81,7 @@ export function createRelay(port: RelayPort): Relay {
     parcels.delete(parcel.id);
     parcel.handle.close();
     counts[outcome] += 1;
+    port.settled?.();
   };
 
   const dispatch = (parcel: Parcel): void => {

@@ -2,13 +2,19 @@
  * Reads the memory of every worker each second, from outside, so that a stuck worker is seen too.
  */
 import { performance } from 'node:perf_hooks';
-import { readWorkerMemory, type WorkerMemory } from '../metrics/process-memory.ts';
+import {
+  readFamilyMemory,
+  readWorkerMemory,
+  type WorkerMemory,
+} from '../metrics/process-memory.ts';
 import { createTreeMeter, type TreeMemory } from '../metrics/tree.ts';
 import { createOwnHeal } from './own-memory.ts';
 
 /** A worker process, and who wants to know its memory. */
 export interface Sampled {
   readonly pid: number;
+  /** It is a program that may have started others: they count as well. */
+  readonly forks: boolean;
   readonly took: (memory: WorkerMemory) => void;
 }
 
@@ -44,8 +50,8 @@ const FIRST_LOOK_MS = 5000;
 export function startSampler(options: SamplerOptions): Sampler {
   const meter = createTreeMeter();
   const known = new Map<number, Reading>();
-  const read = ({ pid, took }: Sampled): void => {
-    const memory = readWorkerMemory(pid);
+  const read = ({ pid, forks, took }: Sampled): void => {
+    const memory = forks ? readFamilyMemory(pid) : readWorkerMemory(pid);
     if (memory === null) return;
     known.set(pid, { memory, at: performance.now() });
     took(memory);

@@ -62,7 +62,7 @@ function stateOf({ workers, front }: AppPool): Status['state'] {
   if (type !== 'running') return 'stopping';
   if (pool.phase.type === 'idle' || pool.phase.type === 'starting') return 'starting';
   const outdated = workersOf(pool).some(({ epoch }) => epoch < pool.epoch);
-  return outdated ? 'reloading' : 'running';
+  return outdated || pool.trial !== null ? 'reloading' : 'running';
 }
 
 function poolOf(pool: AppPool, now: number): PoolStatus {

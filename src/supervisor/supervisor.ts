@@ -27,7 +27,8 @@ import { planReload, tellFailure, tellReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
 import { statusOf } from './status.ts';
-import { createNotifier, type Notifier } from './systemd.ts';
+import { activatedFor, createNotifier, readActivatedSockets, type Notifier } from './systemd.ts';
+import { addDurations, askHealth, longestDrainMs, nameAmong } from './together.ts';
 import { createWaiters } from './waiters.ts';
 
 export interface SupervisorOptions {
@@ -94,7 +95,7 @@ class Supervisor {
     });
     this.#sampler = startSampler({
       workers: () => this.#runners().flatMap((pool) => pool.sampled()),
-      onOverhead: (bytes) => tellOverhead(this.#pools, bytes),
+      onOverhead: (bytes) => tellOverhead(this.#pools, bytes, performance.now()),
     });
     this.#pools = this.#createPools(ports) as [AppPool, ...AppPool[]];
     this.#pressure = watchPressure({
@@ -122,7 +123,7 @@ class Supervisor {
       });
       const culprit = [...this.#outcomes].find(([, each]) => each === outcome)?.[0];
       return exitCodeOf(outcome, {
-        app: culprit?.appName() ?? '',
+        app: nameAmong(this.#pools, culprit),
         listenFailure: culprit?.listenFailure() ?? null,
         isHurried: this.#interrupts > 1,
         log: this.#log,
@@ -135,6 +136,7 @@ class Supervisor {
 
   #createPools(ports: PortBook): readonly AppPool[] {
     const { pools, settings } = this.#config;
+    const sockets = readActivatedSockets();
     const folder = makeWorkerFolder(workerFolderPath(settings.name, process.env));
     const shared: AppPoolOptions['shared'] = {
       onPid: (pid, alive, blind) =>
@@ -151,6 +153,7 @@ class Supervisor {
         shared,
         folder,
         ports,
+        activated: activatedFor(sockets, config.name, pools.length === 1),
         told: (told) => this.#tell(pool, told, log),
         finished: (outcome) => this.#poolFinished(pool, outcome),
       });
@@ -168,8 +171,8 @@ class Supervisor {
       log: this.#log,
       observer: this.#observer,
       status: () => this.#status(),
-      health: () => this.#pools[0].askHealth(),
-      durations: () => this.#pools[0].front.ledger.counters().durations,
+      health: (path) => askHealth(this.#pools, path),
+      durations: () => addDurations(this.#pools),
     });
   }
 
@@ -197,7 +200,10 @@ class Supervisor {
     this.#waiters.told(told, pool.name);
     if (told.event === 'all_ready') {
       this.#ready.add(pool.name);
-      if (this.#ready.size === this.#pools.length) this.#notifier.ready();
+      if (this.#ready.size === this.#pools.length) {
+        this.#notifier.ready();
+        this.#notifier.status(`serving ${this.#status().listen.join(' ')}`);
+      }
     }
     if (told.event === 'stopping') this.#notifier.stopping();
   }
@@ -233,8 +239,7 @@ class Supervisor {
         return;
       case 'scale_by':
         for (const { workers } of this.#pools) {
-          const slots = workers.loop.state().size + request.slots;
-          workers.loop.enqueue({ type: 'scale', slots });
+          workers.loop.enqueue({ type: 'scale_by', slots: request.slots });
         }
         return;
       case 'reopen_logs':
@@ -246,6 +251,7 @@ class Supervisor {
 
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
   async #reload(): Promise<readonly string[]> {
+    this.#notifier.reloading();
     try {
       const { config, restart } = planReload(this.#config, await this.#options.readConfig());
       const budget = budgetOf(config);
@@ -262,6 +268,8 @@ class Supervisor {
       this.#observer.reloaded(false);
       tellFailure(this.#log, error as CofferdamError);
       throw error;
+    } finally {
+      this.#notifier.ready();
     }
   }
 
@@ -287,8 +295,4 @@ class Supervisor {
     this.#control?.close();
     this.#guard.dismiss();
   }
-}
-
-function longestDrainMs({ pools }: Config): number {
-  return Math.max(...pools.map(({ settings }) => settings.drainTimeoutMs));
 }

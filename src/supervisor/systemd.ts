@@ -118,6 +118,20 @@ export function readActivatedSockets({
   }));
 }
 
+/**
+ * The descriptors for one pool: those that bear its name, or all TCP sockets where it is the only
+ * one.
+ */
+export function activatedFor(
+  sockets: readonly ActivatedSocket[],
+  pool: string,
+  isOnly: boolean,
+): readonly number[] {
+  return sockets
+    .filter(({ name, address }) => address?.kind === 'tcp' && (isOnly || name === pool))
+    .map(({ fd }) => fd);
+}
+
 // --- internal ---
 
 /** SD_LISTEN_FDS_START of sd-daemon(3). */

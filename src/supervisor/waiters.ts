@@ -1,15 +1,21 @@
-/** Callers on the control socket that wait until the recycle they asked for is done. */
+/** Callers on the control socket that wait until what they asked for is done. */
+import type { Recycled } from '../control/status.ts';
 import type { Told } from '../control/types.ts';
 import { CofferdamError } from '../errors.ts';
 
-export interface Recycled {
-  readonly slot: number;
-  readonly replacedInMs: number;
+export interface Reloaded {
+  readonly workers: number;
+  readonly tookMs: number;
 }
 
 export interface Waiters {
   /** Resolves when every one of these slots has been recycled; rejects when one cannot be now. */
   wait(pool: string, slots: readonly number[]): Promise<readonly Recycled[]>;
+  /**
+   * Resolves when the configuration of this epoch (or a later one) is served everywhere in a pool;
+   * rejects with COF_RELOAD_ROLLED_BACK, or when a worker after the first does not boot.
+   */
+  waitForReload(pool: string, epoch: number): Promise<Reloaded>;
   told(told: Told, pool: string): void;
   /** Everything stops: nobody will get an answer any more. */
   abandon(): void;
@@ -23,8 +29,16 @@ interface Waiter {
   readonly reject: (error: CofferdamError) => void;
 }
 
+interface ReloadWaiter {
+  readonly pool: string;
+  readonly epoch: number;
+  readonly resolve: (reloaded: Reloaded) => void;
+  readonly reject: (error: CofferdamError) => void;
+}
+
 export function createWaiters(): Waiters {
   const waiters = new Set<Waiter>();
+  const reloads = new Set<ReloadWaiter>();
 
   const settle = (pool: string, slot: number, act: (waiter: Waiter) => void): void => {
     for (const waiter of waiters) {
@@ -43,12 +57,15 @@ export function createWaiters(): Waiters {
         waiters.add({ pool, missing: new Set(slots), done: [], resolve, reject });
       });
     },
+    waitForReload: (pool, epoch) =>
+      new Promise((resolve, reject) => reloads.add({ pool, epoch, resolve, reject })),
     told(told, pool) {
+      settleReloads(reloads, told, pool);
       if (told.event === 'recycled') {
         const { slot, replacedInMs } = told;
         settle(pool, slot, (waiter) => {
           waiter.missing.delete(slot);
-          waiter.done.push({ slot, replacedInMs });
+          waiter.done.push({ pool, slot, replacedInMs });
           if (waiter.missing.size > 0) return;
           waiters.delete(waiter);
           waiter.resolve(waiter.done);
@@ -57,12 +74,49 @@ export function createWaiters(): Waiters {
       if (told.event === 'recycle_postponed') {
         const { slot, detail } = told;
         settle(pool, slot, (waiter) =>
-          fail(waiter, `slot ${slot} keeps its worker, the replacement does not boot: ${detail}`),
+          fail(
+            waiter,
+            `${slotName(pool, slot)} keeps its worker, the replacement does not boot: ${detail}`,
+          ),
         );
       }
     },
     abandon() {
       for (const waiter of waiters) fail(waiter, 'Cofferdam stops');
+      for (const { reject } of reloads) {
+        reject(new CofferdamError('COF_CONTROL_REFUSED', 'Cofferdam stops'));
+      }
+      reloads.clear();
     },
   };
+}
+
+// --- internal ---
+
+function settleReloads(waiters: Set<ReloadWaiter>, told: Told, pool: string): void {
+  const settle = (epoch: number, act: (waiter: ReloadWaiter) => void): void => {
+    for (const waiter of waiters) {
+      if (waiter.pool !== pool || waiter.epoch > epoch) continue;
+      waiters.delete(waiter);
+      act(waiter);
+    }
+  };
+  if (told.event === 'reloaded') {
+    const { epoch, workers, tookMs } = told;
+    settle(epoch, ({ resolve }) => resolve({ workers, tookMs }));
+  } else if (told.event === 'reload_rolled_back') {
+    const message = `the new configuration does not serve, the old one goes on: ${told.detail}`;
+    const error = new CofferdamError('COF_RELOAD_ROLLED_BACK', message);
+    settle(told.epoch, ({ reject }) => reject(error));
+  } else if (told.event === 'recycle_postponed' && told.reason === 'reload') {
+    const { slot, detail } = told;
+    const message = `slot ${slot} keeps its old worker until another try, this one failed: ${detail}`;
+    const error = new CofferdamError('COF_CONTROL_REFUSED', message);
+    settle(Infinity, ({ reject }) => reject(error));
+  }
+}
+
+/** The only pool of a configuration without tables has a name that nobody gave it. */
+function slotName(pool: string, slot: number): string {
+  return pool === 'app' ? `slot ${slot}` : `slot ${slot} of ${pool}`;
 }

@@ -41,6 +41,24 @@ describe('reports', () => {
     expect(worker.messages.filter(({ type }) => type === 'report')).toHaveLength(1);
     line.socket.destroy();
   });
+
+  test('come out of turn when requests have become many, and again when twice as many', async () => {
+    start('long-lived.cjs', { brief: { reportIntervalMs: 100_000 } });
+    const worker = await harness.start();
+    const lines = await Promise.all(Array.from({ length: 8 }, open));
+    const begin = (from: number, to: number): void => {
+      for (const { socket } of lines.slice(from, to)) socket.write(head('GET', '/?ms=100000'));
+    };
+    begin(0, 4);
+    await expectReport(worker, { inFlight: 4 });
+    begin(4, 7);
+    await ask(lines[7]!, '/');
+    begin(7, 8);
+    await expectReport(worker, { inFlight: 8 });
+    const reports = worker.messages.filter((message) => message.type === 'report');
+    expect(reports.map(({ early }) => early)).toEqual([true, true]);
+    for (const { socket } of lines) socket.destroy();
+  });
 });
 
 describe('warm-up', () => {

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { COMMANDS } from '../../src/cli/commands.ts';
+import { COMMANDS, settingsOf } from '../../src/cli/commands.ts';
 import { renderHelp } from '../../src/cli/help.ts';
 import { allowsSource, type SettingRow, variableOf } from '../../src/config/setting-row.ts';
+import { LEAK_SETTINGS } from '../../src/config/settings-leak.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 import { SIGNALS } from '../../src/config/signals.ts';
 import { ERRORS, EXIT } from '../../src/errors.ts';
@@ -27,6 +28,7 @@ describe('docs/reference', () => {
   it('names every setting, error, exit code and signal', () => {
     const settings = readPage('settings.md');
     for (const { key } of ROWS) expect(settings).toContain(`| \`${key}\``);
+    for (const { key } of LEAK_SETTINGS) expect(readPage('leak.md')).toContain(`| \`${key}\``);
     for (const code of Object.keys(ERRORS)) expect(readPage('errors.md')).toContain(code);
     for (const code of Object.values(EXIT))
       expect(readPage('exit-codes.md')).toContain(`| ${code} |`);
@@ -69,6 +71,10 @@ describe('help', () => {
       const help = renderHelp(command, 'full', plain);
       expect(help).toContain(command.usage);
       for (const [flag] of command.switches) expect(help).toContain(flag);
+      for (const row of settingsOf(command).filter((one) => allowsSource(one, 'flag'))) {
+        expect(help).toMatch(new RegExp(`--(\\[no-\\])?${row.key}\\b`));
+        expect(help.replaceAll(/\s+/g, ' ')).toContain(row.sentence);
+      }
     }
   });
 });

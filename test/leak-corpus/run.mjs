@@ -2,8 +2,10 @@
  * Runs `cofferdam leak` on every app of the corpus and prints a confusion matrix.
  *
  *   node test/leak-corpus/run.mjs [--only map,lru] [--node /path/to/node] [--repeat 3] [--duration 45s]
- *                                 [--write docs/leak-corpus.md] [--out results.jsonl]
+ *                                 [--out results.jsonl]
+ *   node test/leak-corpus/run.mjs --from one.jsonl,two.jsonl --write docs/leak-corpus.md
  *
+ * `--write` puts the tables between two marks of that page; `--from` takes results of earlier runs.
  * One app at a time: two would disturb each other's clocks. Needs a built `dist`.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -40,9 +42,11 @@ async function main() {
       duration: { type: 'string', default: '45s' },
       rest: { type: 'string', default: '5s' },
       out: { type: 'string' },
+      from: { type: 'string' },
       write: { type: 'string' },
     },
   });
+  if (values.from !== undefined) return publish(values.from.split(',').flatMap(readLines), values);
   const only = values.only?.split(',');
   const entries = [
     ...CORPUS.leaks.map((entry) => ({ ...entry, leaks: true })),
@@ -60,9 +64,22 @@ async function main() {
       console.log(lineOf(result));
     }
   }
+  publish(results, values);
+}
+
+function readLines(file) {
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** Prints the tables, and writes them between the marks of a page. */
+function publish(results, { write }) {
   const text = summarize(results);
   console.log(`\n${text}`);
-  if (values.write !== undefined) writeFileSync(values.write, text);
+  if (write === undefined) return;
+  const page = readFileSync(write, 'utf8');
+  const [before, , after] = page.split(/(?<=<!-- runs -->\n)|(?=<!-- end of runs -->)/);
+  writeFileSync(write, `${before}\n${text}\n${after}`);
 }
 
 /** Runs one app; resolves to what was said, and whether it was right. */
@@ -89,8 +106,11 @@ export async function runApp(entry, { node, flags }) {
     };
   }
   const { verdict, sentence, elapsedMs, culprit } = report;
+  const truth = entry.truth === 'measured' ? measureTruth(app, node) : entry.truth;
   const asked = verdict.kind === 'leak';
-  const right = entry.leaks ? asked && entry.signals.includes(verdict.signal) : !asked;
+  const unit = entry.perSecond === true ? 'second' : 'request';
+  const isKind = entry.signals?.includes(verdict.signal) && verdict.rate?.per === unit;
+  const right = entry.leaks ? asked && isKind : !asked;
   return {
     ...entry,
     node: report.node,
@@ -100,8 +120,8 @@ export async function runApp(entry, { node, flags }) {
     keyedByInput: verdict.keyedByInput,
     right,
     rank: rankOf(entry, culprit),
-    covered:
-      entry.truth === undefined || verdict.rate === null ? null : covers(verdict.rate, entry.truth),
+    truth,
+    covered: truth === undefined || verdict.kind !== 'leak' ? null : covers(verdict.rate, truth),
     sentence,
     elapsedMs,
     requests: report.load.requests,
@@ -142,7 +162,7 @@ function buildAddon() {
 }
 
 /** 1 or 2 when the guilty one is first or second on any of the lists; null when it is on none. */
-function rankOf(entry, culprit) {
+export function rankOf(entry, culprit) {
   if (culprit === null || culprit === undefined || entry.culprit === undefined) return null;
   const pattern = new RegExp(entry.culprit);
   const place = (p) => (p === null ? '' : `${p.name} ${p.file}:${p.line}`);
@@ -156,6 +176,25 @@ function rankOf(entry, culprit) {
   const ranks = lists.map((list) => list.findIndex((text) => pattern.test(text)) + 1);
   const found = ranks.filter((rank) => rank > 0);
   return found.length === 0 ? null : Math.min(...found);
+}
+
+/** Bytes per request by another way: the handler called by itself, and the heap before and after. */
+function measureTruth(app, node) {
+  const script = `
+    const http = require('node:http');
+    let handler;
+    http.createServer = (given) => ((handler = given), { listen() {} });
+    require(${JSON.stringify(app)});
+    const serve = (count) => {
+      for (let i = 0; i < count; i++) handler({ url: '/', method: 'GET', headers: {} }, { end() {} });
+      for (let i = 0; i < 4; i++) gc();
+      return process.memoryUsage().heapUsed;
+    };
+    const floors = [2000, ...Array(7).fill(5000)].map(serve);
+    const slopes = floors.slice(1).map((floor, i) => (floor - floors[i]) / 5000);
+    console.log(slopes.sort((a, b) => a - b)[3]);`;
+  const { stdout } = spawnSync(node, ['--expose-gc', '-e', script], { encoding: 'utf8' });
+  return Number(stdout);
 }
 
 function covers({ low, high }, truth) {
@@ -173,36 +212,79 @@ function lineOf({ app, kind, signal, rate, right, rank, elapsedMs, sentence, sta
   return `${mark.padEnd(6)}${app.padEnd(18)}${kind} ${signal ?? ''} ${slope} rank ${rank ?? '-'} ${seconds}${more}`;
 }
 
-function summarize(results) {
-  const ran = results.filter(({ right }) => right !== null);
-  const count = (leaks, kind) =>
-    ran.filter((one) => one.leaks === leaks && bucketOf(one.kind) === kind).length;
-  const rows = [
-    ['leaks', true],
-    ['calm', false],
-  ].map(
-    ([name, leaks]) =>
-      `| ${name} | ${count(leaks, 'leak')} | ${count(leaks, 'undecided')} | ${count(leaks, 'no leak')} | ${count(leaks, 'failed')} |`,
-  );
-  const found = ran.filter((one) => one.leaks && one.kind === 'leak' && one.culprit !== undefined);
-  const named = found.filter(({ rank }) => rank !== null && rank <= 2).length;
-  const nodes = [...new Set(ran.map(({ node }) => node))].join(', ');
+function summarize(all) {
+  const ran = all.filter(({ right }) => right !== null);
+  const nodes = [...new Set(ran.map(({ node }) => node))].sort((a, b) => (a < b ? -1 : 1));
   return `${[
-    `Node ${nodes}; ${ran.length} runs.`,
+    ...matrix(ran, nodes),
     '',
-    '| truth | said leak | undecided | said no leak | failed |',
-    '|---|---|---|---|---|',
-    ...rows,
+    ...shares(ran),
     '',
-    `Guilty holder or line first or second: ${named} of ${found.length}.`,
-    '',
-    '| app | what | verdict | rank | seconds |',
-    '|---|---|---|---|---|',
-    ...ran.map(
-      ({ app, what, kind, signal, rank, elapsedMs, right }) =>
-        `| ${app} | ${what} | ${right ? '' : '**'}${kind}${signal == null ? '' : `, ${signal}`}${right ? '' : '**'} | ${rank ?? ''} | ${elapsedMs === undefined ? '' : Math.round(elapsedMs / 1000)} |`,
-    ),
+    `| app | ${nodes.join(' | ')} |`,
+    `|---|${nodes.map(() => '---|').join('')}`,
+    ...[...groupBy(ran, ({ app }) => app).values()].map((runs) => {
+      const cells = nodes.map((node) =>
+        runs
+          .filter((one) => one.node === node)
+          .map(cellOf)
+          .join('; '),
+      );
+      return `| ${runs[0].leaks ? '' : '*healthy:* '}${runs[0].what} | ${cells.join(' | ')} |`;
+    }),
   ].join('\n')}\n`;
+}
+
+/** `Map.groupBy` came with Node 21. */
+function groupBy(list, keyOf) {
+  const groups = new Map();
+  for (const one of list) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
+  return groups;
+}
+
+function matrix(ran, nodes) {
+  const rows = nodes.flatMap((node) =>
+    [true, false].map((leaks) => {
+      const of = ran.filter((one) => one.leaks === leaks && one.node === node);
+      const counts = ['leak', 'undecided', 'no leak', 'failed'].map(
+        (bucket) => of.filter(({ kind }) => bucketOf(kind) === bucket).length,
+      );
+      return `| ${leaks ? 'leaks' : 'healthy'} | ${node} | ${of.length} | ${counts.join(' | ')} |`;
+    }),
+  );
+  return [
+    '| truth | Node | runs | said leak | undecided | said no leak | failed |',
+    '|---|---|---|---|---|---|---|',
+    ...rows,
+  ];
+}
+
+function shares(ran) {
+  const leaks = ran.filter((one) => one.leaks);
+  const found = leaks.filter(({ right }) => right);
+  const healthy = ran.filter((one) => !one.leaks);
+  const accused = healthy.filter(({ kind }) => kind === 'leak');
+  const named = found.filter(({ culprit }) => culprit !== undefined);
+  const known = found.filter(({ covered }) => covered !== null);
+  const share = (part, whole) =>
+    `${part.length} of ${whole.length}${whole.length === 0 ? '' : ` (${Math.round((100 * part.length) / whole.length)} %)`}`;
+  const first = named.filter(({ rank }) => rank === 1);
+  const high = named.filter(({ rank }) => rank === 1 || rank === 2);
+  return [
+    `- Leaks found, of the right kind: ${share(found, leaks)}.`,
+    `- Healthy apps accused: ${share(accused, healthy)}.`,
+    `- Guilty holder or line among the first two: ${share(high, named)}; first: ${first.length}.`,
+    `- Interval holds the true slope, where it is known by another way: ${share(
+      known.filter(({ covered }) => covered),
+      known,
+    )}.`,
+  ];
+}
+
+function cellOf({ kind, signal, rate, rank, right, culprit, leaks }) {
+  const slope = kind === 'leak' && rate != null ? ` ${Number(rate.slope.toPrecision(3))}` : '';
+  const place = leaks && kind === 'leak' && culprit !== undefined ? `, #${rank ?? '-'}` : '';
+  const text = `${kind}${kind === 'leak' ? ` ${signal}${slope}${place}` : ''}`;
+  return right ? text : `**${text}**`;
 }
 
 function bucketOf(kind) {

@@ -34,16 +34,29 @@ test('lines, JSON and HAR say the same', async () => {
               url: 'https://shop.example/search?q=a',
               headers: [
                 { name: 'Host', value: 'shop.example' },
+                { name: 'If-None-Match', value: '"1"' },
                 { name: 'Accept', value: 'text/html' },
               ],
+            },
+          },
+          { request: { method: 'GET', url: 'https://fonts.example/a.woff', headers: [] } },
+          {
+            request: {
+              method: 'POST',
+              url: 'https://shop.example/cart',
+              headers: [],
+              postData: { text: 'n={{n}}' },
             },
           },
         ],
       },
     }),
   );
-  // The recorded host never becomes ours.
-  expect(har).toEqual([{ method: 'GET', path: '/search?q=a', headers: { Accept: 'text/html' } }]);
+  // The recorded host never becomes ours, and what the page took from others is left out.
+  expect(har).toEqual([
+    { method: 'GET', path: '/search?q=a', headers: { Accept: 'text/html' } },
+    { method: 'POST', path: '/cart', headers: {}, body: 'n={{n}}' },
+  ]);
 });
 
 test.each([
@@ -68,5 +81,9 @@ test('unique and identical: numbers go where the mark is, or into the query', ()
   expect(numberTemplates(plain, 'identical', 40).map(({ path }) => path)).toEqual(['/', '/a?b=1']);
   const marked = [{ path: '/user/{{n}}', body: '{{ n }}' }];
   expect(numberTemplates(marked, 'unique', 7)).toEqual([{ path: '/user/7-{id}', body: '7-{id}' }]);
+  const header = [{ path: '/', headers: { 'x-user': 'u{{n}}' } }];
+  expect(numberTemplates(header, 'unique', 7)).toEqual([
+    { path: '/', headers: { 'x-user': 'u7-{id}' } },
+  ]);
   expect(numberTemplates(marked, 'identical', 7)).toEqual([{ path: '/user/1', body: '1' }]);
 });

@@ -118,6 +118,38 @@ describe('status', () => {
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
   });
 
+  it('tells of several pools apart, in 80 columns', async () => {
+    const [app] = STATUS.pools;
+    const pools = [
+      { ...app!, name: 'web', app: '/srv/shop/releases/2026-11-20/packages/web/dist/server.js' },
+      { ...app!, name: 'api', app: './api', waiting: 3, state: 'starting', notes: ['a note'] },
+    ];
+    const workers = STATUS.workers.map((worker, index) => ({
+      ...worker,
+      pool: pools[index]!.name,
+    }));
+    const status = { ...STATUS, workers, pools };
+    const instance = await listenAs('shop', say({ ok: true, status }));
+    const { stdout } = await instance.run('status');
+    expect(stdout).toMatchInlineSnapshot(`
+      "shop  running  pid 4242  up 2h3m
+      memory     256MiB of 512MiB (50%, flag), supervisor 22MiB
+      recycles   max_memory 3, manual 1
+      failures   2 crashes, 0 boot failures
+
+      web  http://0.0.0.0:3000  …/shop/releases/2026-11-20/packages/web/dist/server.js
+      SLOT  STATE          PID  GEN  AGE   REQS  BUSY  MEMORY  GROWTH  NEXT
+         1  lingering  4194303    4  23h  12.3M    25  212MiB       -  -
+
+      api  starting  http://0.0.0.0:3000  3 waiting  ./api
+      note       a note
+      SLOT  STATE          PID  GEN  AGE   REQS  BUSY  MEMORY       GROWTH  NEXT
+       999  lingering  4194303    4  23h  12.3M    25  ▰▰▰▰ 212MiB  1MiB/s  reqs 23h
+      "
+    `);
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
   it('is the whole truth with --json', async () => {
     const instance = await listenAs('shop', say({ ok: true, status: STATUS }));
     expect(JSON.parse((await instance.run('status', '--json')).stdout)).toEqual(STATUS);
@@ -125,7 +157,7 @@ describe('status', () => {
 });
 
 describe('recycle', () => {
-  const reply = { ok: true, recycled: [{ slot: 2, replacedInMs: 480 }] };
+  const reply = { ok: true, recycled: [{ pool: 'app', slot: 2, replacedInMs: 480 }] };
 
   it('waits until it is done, and says how long it took', async () => {
     const instance = await listenAs('shop', say(reply));
@@ -134,6 +166,22 @@ describe('recycle', () => {
     expect(instance.requests).toEqual([
       { command: 'recycle', slot: 2, wait: true },
       { command: 'recycle', slot: null, wait: true },
+    ]);
+  });
+
+  it('names the pool where there are several', async () => {
+    const recycled = ['web', 'api'].map((pool) => ({ pool, slot: 2, replacedInMs: 480 }));
+    const both = await listenAs('shop', say({ ok: true, recycled }));
+    expect((await both.run('recycle')).stdout).toBe(
+      'web/2 replaced in 480ms\napi/2 replaced in 480ms\n',
+    );
+    const one = await listenAs('other', say({ ok: true, recycled: recycled.slice(1) }));
+    const run = (word: string): Promise<CliResult> => one.run('recycle', word, '--name', 'other');
+    expect((await run('api/2')).stdout).toBe('api/2 replaced in 480ms\n');
+    expect((await run('api')).stdout).toBe('api/2 replaced in 480ms\n');
+    expect(one.requests).toEqual([
+      { command: 'recycle', slot: 2, pool: 'api', wait: true },
+      { command: 'recycle', slot: null, pool: 'api', wait: true },
     ]);
   });
 
@@ -150,6 +198,18 @@ describe('recycle', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain('cofferdam: there is no slot 9\n');
     expect(stderr).toContain('[COF_USAGE]');
+  });
+});
+
+describe('scale', () => {
+  it('asks for one pool, or for the only one', async () => {
+    const instance = await listenAs('shop', say({ ok: true, from: 2, to: 3 }));
+    expect((await instance.run('scale', '3')).stdout).toContain('From 2 to 3 workers');
+    await instance.run('scale', 'api', '3');
+    expect(instance.requests).toEqual([
+      { command: 'scale', slots: 3 },
+      { command: 'scale', slots: 3, pool: 'api' },
+    ]);
   });
 });
 

@@ -36,7 +36,7 @@ function app(body: string): string {
   writeFileSync(
     path,
     `const http = require('node:http');\nconst kept = [];\n` +
-      `http.createServer((req, res) => {\n${body}\n}).listen(process.env.PORT);\n`,
+      `const server = http.createServer((req, res) => {\n${body}\n}).listen(process.env.PORT);\n`,
   );
   return path;
 }
@@ -46,7 +46,10 @@ describe('bad input: one clear message, nothing left running', () => {
     [['missing.js'], 2, 'missing.js'],
     [['--durration', '3s', 'x.js'], 2, 'Did you mean --duration?'],
     [['--duration', '30'], 2, 'a time with its unit'],
-    [['--rate', 'many', 'x.js'], 2, 'is not a number'],
+    [['--rate', 'many', 'x.js'], 2, 'must be a whole number'],
+    [['--rate', '0', 'x.js'], 2, 'must be at least 1'],
+    [['--header', 'nonsense', 'x.js'], 2, 'is not "name: value"'],
+    [['one.js', 'two.js'], 2, 'one app too many'],
     [['--path'], 2, '--path needs a value'],
     [['--diff', 'one.heapsnapshot'], 2, 'two or three heap snapshots'],
     [['--diff', 'none.heapsnapshot', 'nor.heapsnapshot'], 2, 'cannot read'],
@@ -72,11 +75,21 @@ describe('bad input: one clear message, nothing left running', () => {
     expect(ran.stderr).toContain('listened on nothing for 1 s');
   });
 
+  test('an app on a unix socket only: says so', async () => {
+    const path = join(folder, 'unix.cjs');
+    const listen = `listen(${JSON.stringify(join(folder, 'app.sock'))})`;
+    writeFileSync(path, `require('node:http').createServer(() => {}).${listen};`);
+    const ran = await leak(path, '--boot-timeout', '1s');
+    expect(ran.code).toBe(4);
+    expect(ran.stderr).toMatch(/listened on nothing but the socket .*app\.sock for 1 s/);
+  });
+
   test.each([
     ['res.statusCode = 404; res.end();', 'answers GET / with 404'],
     ['res.statusCode = 500; res.end();', 'answers GET / with 500'],
     [`res.writeHead(302, { location: 'http://example.com/' }); res.end();`, 'http://example.com/'],
     ['req.socket.destroy();', 'does not answer GET /'],
+    [`throw new Error('no database');`, 'the app died on GET / (exit code 1: Error: no database)'],
   ])('%s', async (body, message) => {
     const ran = await leak(app(body));
     expect(ran.code).toBe(3);
@@ -84,7 +97,56 @@ describe('bad input: one clear message, nothing left running', () => {
   });
 });
 
+describe('an app that fails under load is undecided, and says why', () => {
+  const QUICKER = ['--duration', '5s', '--rate', '200', '--rest', 'off', '--no-report'];
+  test.each([
+    ['dies', `throw new Error('disk full');`, 'the app died (exit code 1: Error: disk full)'],
+    ['answers errors', 'res.statusCode = 503;', 'the app answers with errors now (GET /: 503)'],
+    [
+      'refuses connections',
+      'server.close(); server.closeAllConnections(); setInterval(() => {}, 1e6);',
+      'the app answers no more (GET /: ECONN',
+    ],
+  ])(
+    '%s',
+    async (_, then, message) => {
+      const ran = await leak(app(`if (kept.push(1) > 150) { ${then} }\nres.end();`), ...QUICKER);
+      expect(ran.stdout).toContain(`Undecided: ${message}`);
+      expect(ran.code).toBe(3);
+    },
+    RUN_MS,
+  );
+});
+
 describe('a run', () => {
+  test(
+    'sends what a script says: methods, bodies, headers, a number for each request',
+    async () => {
+      const seen = join(folder, 'seen.txt');
+      const script = join(folder, 'script.txt');
+      writeFileSync(script, 'GET /a\nPOST /cart {"item":{{n}}}\n');
+      const path = app(
+        `let body = '';
+        req.on('data', (chunk) => (body += chunk));
+        req.on('end', () => {
+          const line = [req.method, req.url, req.headers['content-type'] ?? '-', body].join(' ');
+          require('node:fs').appendFileSync(${JSON.stringify(seen)}, line + '\\n');
+          res.end();
+        });`,
+      );
+      const ends = ['--requests', '60', '--batch', '20', '--rest', 'off', '--no-report'];
+      await leak(path, '--script', script, '--rate', '100', '--duration', '5s', ...ends);
+      const lines = readFileSync(seen, 'utf8').trim().split('\n');
+      const posts = lines.filter((line) => line.startsWith('POST'));
+      expect(new Set(posts.map((line) => line.replace(/[\d-]+}$/, '}')))).toEqual(
+        new Set(['POST /cart application/json {"item":}']),
+      );
+      expect(new Set(posts).size).toBeGreaterThan(15);
+      expect(lines.filter((line) => line === 'GET /a - ').length).toBeGreaterThan(15);
+    },
+    RUN_MS,
+  );
+
   test(
     'a leak: exit 1, number, holder and line; JSON and page agree',
     async () => {

@@ -126,7 +126,7 @@ test('counts refused', async () => {
 test.each([
   ['a host elsewhere', { url: 'http://example.com' }],
   ['a host that only looks local', { url: 'http://127.0.0.1.example.com' }],
-  ['https', { url: 'https://127.0.0.1' }],
+  ['another protocol', { url: 'ftp://127.0.0.1' }],
   ['no rate', { ratePerSecond: 0 }],
   ['a rate out of reach', { ratePerSecond: 1e9 }],
   ['no request', { requests: [] }],

@@ -1,7 +1,6 @@
 /** Promise 1: no request is dropped by a recycle, whatever HTTP/1.1 client asks. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { startClients, type ClientKind } from '../support/clients.ts';
-import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { runWrk } from '../support/load-tools.ts';
 import { NASTY_HABITS, startNastyClients } from '../support/nasty-client.ts';
 import { startNginx } from '../support/nginx.ts';
@@ -13,17 +12,10 @@ import {
   recycleUnder,
   RECYCLE_TEST_MS,
   RECYCLES,
-  servePool,
 } from '../support/recycling.ts';
+import { serveEcho } from '../support/serve.ts';
 import type { Tally } from '../support/tally.ts';
 import { lacks } from '../support/tools.ts';
-
-let pool: RunningCofferdam | null = null;
-
-afterEach(async () => {
-  await pool?.stop();
-  pool = null;
-});
 
 describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   const kinds: readonly ClientKind[] = [
@@ -35,7 +27,7 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
     'fetch',
   ];
   test.each(kinds)('with %s', async (kind) => {
-    pool = await servePool();
+    const pool = await serveEcho();
     const clients = startClients(kind, { url: pool.url });
     const recycles = await recycleTimes(pool);
     expectNothingLost(await clients.stop());
@@ -44,7 +36,7 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   });
 
   test('with keep-alive connections that are handed over, not closed', async () => {
-    pool = await servePool();
+    const pool = await serveEcho();
     const clients = startClients('raw', { url: pool.url }, { clients: 32, thinkMs: 20 });
     const recycles = await recycleTimes(pool);
     const tally = await clients.stop();
@@ -55,7 +47,7 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   });
 
   test('with the plain drain where connections are not handed over', async () => {
-    pool = await servePool(['--no-handover']);
+    const pool = await serveEcho(['--no-handover']);
     const clients = startClients('agent', { url: pool.url });
     const recycles = await recycleTimes(pool);
     expectNothingLost(await clients.stop());
@@ -64,7 +56,7 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   });
 
   test('with a client that does everything that is allowed', async () => {
-    pool = await servePool();
+    const pool = await serveEcho();
     const clients = startNastyClients({ url: pool.url }, { clients: NASTY_HABITS.length * 3 });
     const recycles = await recycleTimes(pool);
     expectNothingLost(await clients.stop());
@@ -72,7 +64,7 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   });
 
   test('with uploads and downloads in flight that outlast a recycle', async () => {
-    pool = await servePool();
+    const pool = await serveEcho();
     const paths = ['GET /download?bytes=400000&ms=15', 'POST /upload', 'GET /slow?ms=400'];
     const clients = startClients(
       'agent',
@@ -85,7 +77,7 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   });
 
   test.skipIf(lacks('wrk')).each([false, true])('with wrk, close: %s', async (close) => {
-    pool = await servePool();
+    const pool = await serveEcho();
     const url = `${pool.url}/?id=1`;
     const load = (): Promise<Tally> => runWrk({ url, seconds: 3, connections: 32, close });
     const { tally, recycles } = await recycleUnder(pool, load);
@@ -94,7 +86,7 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   });
 
   test.skipIf(lacks('nginx'))('behind nginx with upstream keep-alive and POSTs', async () => {
-    pool = await servePool();
+    const pool = await serveEcho();
     const nginx = await startNginx(pool.port);
     try {
       const clients = startClients('agent', { url: nginx.url }, { clients: 24 });

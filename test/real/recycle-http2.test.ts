@@ -1,7 +1,6 @@
 /** Promise 1 over TLS: HTTP/1.1 ends with its next response, HTTP/2 with GOAWAY; nothing is lost. */
-import { afterEach, describe, test } from 'vitest';
+import { describe, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
-import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { runH2load } from '../support/load-tools.ts';
 import {
   expectCleanRecycles,
@@ -9,24 +8,17 @@ import {
   recycleTimes,
   recycleUnder,
   RECYCLE_TEST_MS,
-  servePool,
 } from '../support/recycling.ts';
+import { serveEcho } from '../support/serve.ts';
 import type { Tally } from '../support/tally.ts';
 import { lacks } from '../support/tools.ts';
 
 /** Slow enough that streams are in flight at each drain, fast enough for a thousand answers. */
 const PATHS = ['GET /', 'POST /upload', 'GET /slow?ms=50', 'GET /download?bytes=40000&ms=5'];
 
-let pool: RunningCofferdam | null = null;
-
-afterEach(async () => {
-  await pool?.stop();
-  pool = null;
-});
-
 describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   test.each(['https', 'https-close'] as const)('with %s', async (kind) => {
-    pool = await servePool([], { env: { PROTOCOL: 'https' } });
+    const pool = await serveEcho([], { PROTOCOL: 'https' });
     const clients = startClients(kind, { url: pool.url }, { paths: PATHS });
     const recycles = await recycleTimes(pool);
     expectNothingLost(await clients.stop());
@@ -34,7 +26,7 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   });
 
   test('with HTTP/2 streams in flight', async () => {
-    pool = await servePool([], { env: { PROTOCOL: 'http2' } });
+    const pool = await serveEcho([], { PROTOCOL: 'http2' });
     const clients = startClients('http2', { url: pool.url }, { clients: 32, paths: PATHS });
     const recycles = await recycleTimes(pool);
     const tally = await clients.stop();
@@ -46,7 +38,7 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
   });
 
   test.skipIf(lacks('h2load'))('with h2load', async () => {
-    pool = await servePool([], { env: { PROTOCOL: 'http2' } });
+    const pool = await serveEcho([], { PROTOCOL: 'http2' });
     // h2load makes no new connection after a GOAWAY, so it is started again and again.
     const { url } = pool;
     const load = (): Promise<Tally> => runH2load({ url: `${url}/?id=1`, seconds: 1 });

@@ -1,8 +1,7 @@
 /** WebSockets and event streams outlive a drain under a deadline of their own, and are told first. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
-import type { RunningCofferdam } from '../support/cofferdam.ts';
 import {
   startEventReaders,
   startWebSockets,
@@ -13,15 +12,8 @@ import {
   expectNothingLost,
   recycleTimes,
   RECYCLE_TEST_MS,
-  servePool,
 } from '../support/recycling.ts';
-
-let pool: RunningCofferdam | null = null;
-
-afterEach(async () => {
-  await pool?.stop();
-  pool = null;
-});
+import { serveEcho } from '../support/serve.ts';
 
 type Start = (url: string) => LongLivedRun;
 
@@ -30,7 +22,7 @@ describe.each<[string, Start]>([
   ['event streams', startEventReaders],
 ])('%s', { timeout: RECYCLE_TEST_MS }, (_name, start) => {
   test('lose no message in 50 recycles when the app says goodbye', async () => {
-    pool = await servePool([], { env: { POLITE: '1' } });
+    const pool = await serveEcho([], { POLITE: '1' });
     const longLived = start(pool.url);
     const requests = startClients('agent', { url: pool.url }, { clients: 4 });
     const recycles = await recycleTimes(pool);
@@ -43,7 +35,7 @@ describe.each<[string, Start]>([
 
   test('outlive the drain deadline of requests, and are cut at their own', async () => {
     const deadlines = ['--drain-timeout', '500ms', '--long-drain-timeout', '3s'];
-    pool = await servePool(deadlines);
+    const pool = await serveEcho(deadlines);
     const longLived = start(pool.url);
     await sleep(1000);
     const before = longLived.tally.ok;

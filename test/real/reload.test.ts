@@ -160,17 +160,62 @@ describe('a reload', () => {
     expect(await answers(other)).toBe(false);
   });
 
+  test('waits until all workers are replaced, unless told not to', async () => {
+    const { pool, write } = await serveWithFile('');
+    write('[env]\nCOLOUR = "blue"\n');
+    const waited = await reload(pool);
+    expect(waited).toMatchObject({ code: 0 });
+    expect(waited.stdout).toMatch(/The new configuration serves: 2 workers replaced in \d/);
+    expect(pool.told('reloaded')).toMatchObject([{ epoch: 1, workers: 2 }]);
+    expect((await envOf(pool.url)).env['COLOUR']).toBe('blue');
+    const asked = await runCli(['reload', '--no-wait', '--name', pool.name]);
+    expect(asked.stdout).toMatch(/if its first worker serves, the others follow/);
+    await pool.waitForTold('reloaded', 2);
+  });
+
   test('to workers that cannot even be started never stops the old ones', async () => {
     const { pool, write } = await serveWithFile('');
     const pids = readyPids(pool);
     // Longer than the kernel takes for one variable: spawn throws E2BIG.
     write(`[env]\nBIG = "${'x'.repeat(200_000)}"\n`);
-    expect(await reload(pool)).toMatchObject({ code: 0 });
-    await pool.waitForTold('recycle_postponed', 2);
-    expect(pool.told('boot_failed')[0]?.detail).toMatch(/could not be started: .*E2BIG/);
+    const answer = await reload(pool);
+    expect(answer).toMatchObject({ code: 1, stdout: '' });
+    expect(answer.stderr).toMatch(/the old one goes on: .*could not be started: .*E2BIG/);
+    expect(answer.stderr).toMatch(/\[COF_RELOAD_ROLLED_BACK\]/);
+    expect(pool.told('reload_rolled_back')).toHaveLength(1);
     expect((await statusOfPool(pool)).workers.map(({ pid }) => pid)).toEqual(pids);
     write('');
     expect(await reload(pool)).toMatchObject({ code: 0 });
-    await pool.waitForTold('recycled', 2);
+    expect(pool.told('recycled').map(({ reason }) => reason)).toContain('reload');
+  });
+
+  test('that fails leaves code and configuration of every slot as they were', async () => {
+    const folder = scratchFolder();
+    const [app, file] = [join(folder, 'app.cjs'), join(folder, 'cofferdam.toml')];
+    writeFileSync(
+      app,
+      `if (process.env.COLOUR === 'blue') setTimeout(() => process.exit(3), 1500);
+       else require('node:http').createServer((_, response) => {
+         response.end(process.env.COLOUR);
+       }).listen(process.env.PORT);`,
+    );
+    writeFileSync(file, '[env]\nCOLOUR = "red"\n');
+    const pool = await serve([app, '--workers', '2', '--config', file]);
+    await pool.waitForTold('all_ready');
+    writeFileSync(file, '[env]\nCOLOUR = "blue"\n');
+    const answer = reload(pool);
+    await pool.waitForTold('recycle_started');
+    // It crashes while the canary boots, and again when the reload was taken back.
+    const [, second] = readyPids(pool);
+    process.kill(second ?? 0, 'SIGKILL');
+    await pool.waitForTold('worker_ready', 3);
+    expect((await answer).code).toBe(1);
+    process.kill(readyPids(pool)[2] ?? 0, 'SIGKILL');
+    await pool.waitForTold('worker_ready', 4);
+    for (const _ of [1, 2, 3, 4]) {
+      const response = await fetch(pool.url, { headers: { connection: 'close' } });
+      expect(await response.text()).toBe('red');
+    }
+    expect((await statusOfPool(pool)).state).toBe('running');
   });
 });

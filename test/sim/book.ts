@@ -16,6 +16,7 @@ export interface Entry {
   readonly id: WorkerId;
   readonly slot: number;
   readonly generation: number;
+  readonly epoch: number;
   readyAt: number | null;
   silent: boolean;
   /** A request of it ran past its deadline. */
@@ -40,6 +41,19 @@ export interface Entry {
 
 export interface Book {
   policy: Policy;
+  /** The configuration that rules, reloads so far, and the one that is on trial. */
+  epoch: number;
+  reloads: number;
+  trial: { readonly epoch: number; readonly policy: Policy } | null;
+  /** The trial is over, and the others follow. */
+  rolling: boolean;
+  /** Configuration of the last worker of a slot that was ready. */
+  readonly slotEpochs: Map<number, number>;
+  /** Requests that wait. */
+  waiting: number;
+  /** When the number of slots was raised last, and when it was lowered for want of work. */
+  raisedAt: number;
+  shrunkAt: number;
   size: number;
   readonly slackMs: number;
   readonly live: Map<WorkerId, Entry>;
@@ -81,6 +95,14 @@ const GRACE_MS = 1000;
 export function createBook(policy: Policy, latenessMs: number): Book {
   return {
     policy,
+    epoch: 0,
+    reloads: 0,
+    trial: null,
+    rolling: false,
+    slotEpochs: new Map(),
+    waiting: 0,
+    raisedAt: -Infinity,
+    shrunkAt: -Infinity,
     size: policy.workers,
     slackMs: STAGES_MAX * latenessMs + REAP_MS,
     live: new Map(),
@@ -105,11 +127,9 @@ export function createBook(policy: Policy, latenessMs: number): Book {
   };
 }
 
-export function createEntry(id: WorkerId, slot: number, generation: number): Entry {
+export function createEntry(birth: Pick<Entry, 'id' | 'slot' | 'generation' | 'epoch'>): Entry {
   return {
-    id,
-    slot,
-    generation,
+    ...birth,
     readyAt: null,
     silent: false,
     stuck: false,
@@ -160,6 +180,9 @@ export function hear(book: Book, event: PoolEvent, now: number): void {
   switch (event.type) {
     case 'reload':
       return hearReload(book, event.policy);
+    case 'demand':
+      if (Number.isFinite(event.waiting)) book.waiting = Math.max(0, event.waiting);
+      return;
     case 'stop':
       return hearStop(book, event.mode, now);
     case 'suspended':
@@ -201,6 +224,19 @@ export function beginStop(book: Book, mode: 'graceful' | 'now', now: number): vo
   }
 }
 
+/** From now on this configuration rules. */
+export function adoptTrial(book: Book, { epoch, policy }: NonNullable<Book['trial']>): void {
+  // What a worker meets later on its way out has the timeouts of the new policy.
+  const longerMs = Math.max(0, ladderMs(policy) - ladderMs(book.policy));
+  for (const entry of book.live.values()) if (entry.termAt === null) entry.goneBy += longerMs;
+  book.policy = policy;
+  book.epoch = epoch;
+  book.trial = null;
+  book.rolling = true;
+  book.floorBytes = 0;
+  book.backoff.clear();
+}
+
 // --- internal ---
 
 /** From the deadline of a drain to KILL. */
@@ -208,14 +244,13 @@ function ladderMs({ killTimeoutMs }: Policy): number {
   return Math.min(GRACE_MS, killTimeoutMs) + killTimeoutMs;
 }
 
+/** Before anything served a configuration rules at once; later its first worker has to boot. */
 function hearReload(book: Book, policy: Policy): void {
   if (book.stopping !== null || book.leaveAt !== null) return;
-  // What a worker meets later on its way out has the timeouts of the new policy.
-  const longerMs = Math.max(0, ladderMs(policy) - ladderMs(book.policy));
-  for (const entry of book.live.values()) if (entry.termAt === null) entry.goneBy += longerMs;
-  book.policy = policy;
-  book.floorBytes = 0;
-  book.backoff.clear();
+  book.reloads += 1;
+  const trial = { epoch: book.reloads, policy };
+  if (book.everReady) book.trial = trial;
+  else adoptTrial(book, trial);
 }
 
 function hearStop(book: Book, mode: 'graceful' | 'now', now: number): void {
@@ -234,6 +269,8 @@ function hearStop(book: Book, mode: 'graceful' | 'now', now: number): void {
 
 function hearSuspended(book: Book, gapMs: number): void {
   book.stopBy += gapMs;
+  book.raisedAt += gapMs;
+  book.shrunkAt += gapMs;
   for (const backoff of book.backoff.values()) backoff.notBefore += gapMs;
   if (book.heals !== null) book.heals.until += gapMs;
   for (const entry of book.live.values()) {
@@ -249,6 +286,7 @@ function hearReady(book: Book, entry: Entry | undefined, now: number): void {
   if (entry === undefined || entry.readyAt !== null || entry.termAt !== null || entry.killed)
     return;
   entry.readyAt = now;
+  book.slotEpochs.set(entry.slot, entry.epoch);
   book.everReady = true;
   backoffOf(book, entry.slot).freeInARow = 0;
   const recycle = book.open.get(entry.slot);

@@ -41,7 +41,7 @@ export function createGame(
     dice,
     scenario,
     queue: createQueue(),
-    referee: createReferee(scenario.policy, scenario.latenessMs),
+    referee: createReferee(scenario),
     perform,
     workers: new Map(),
     nature: scenario.nature,
@@ -83,14 +83,8 @@ export function feed(game: Game, event: PoolEvent): void {
   }
 }
 
-// --- internal ---
-
-/** A game that long is stuck: the longest seen has a tenth of it. */
-const STEPS_MAX = 200_000;
-/** Share of the steps that are examined closely; it costs several steps' time. */
-const PROBE_SHARE = 0.01;
-
-function advance(game: Game): void {
+/** The next thing that happens. */
+export function advance(game: Game): void {
   const { queue, dice, scenario } = game;
   const deadline = nextDeadline(game.state);
   const next = queue.nextAt();
@@ -104,6 +98,18 @@ function advance(game: Game): void {
     feed(game, { type: 'tick' });
   }
 }
+
+/** When something happens next; Infinity = never again. */
+export function nextAt({ queue, state }: Game): number {
+  return Math.min(queue.nextAt() ?? Infinity, nextDeadline(state) ?? Infinity);
+}
+
+// --- internal ---
+
+/** A game that long is stuck: the longest seen has a tenth of it. */
+const STEPS_MAX = 200_000;
+/** Share of the steps that are examined closely; it costs several steps' time. */
+const PROBE_SHARE = 0.01;
 
 /** A step must not change the state it was given, and before its deadline a tick does nothing. */
 function probe(game: Game, event: PoolEvent): void {

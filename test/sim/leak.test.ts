@@ -9,7 +9,7 @@ import { perform } from './processes.ts';
 import { drawPolicy, HEALTHY, MEBIBYTE, type Scenario } from './scenario.ts';
 
 /** Long games: each is a minute or more of a pool that works all the time. */
-const games = Math.ceil(Number(process.env['SIM_SEEDS'] ?? 3000) / 100);
+const games = Math.ceil(Number(process.env['SIM_SEEDS'] ?? 800) / 40);
 const only = process.env['SIM_LEAK_SEED'];
 
 /** The recycler load up to which the promise holds: ARCHITECTURE and the reference say the same. */
@@ -127,6 +127,7 @@ function drawBase(dice: Dice): Scenario {
     minAgeMs: 10_000,
     predict: true,
     fitWorkers: false,
+    strategy: 'static' as const,
   };
   const nature = {
     ...HEALTHY,

@@ -11,6 +11,7 @@ export function scheduleActions(game: Game): void {
   for (const { at, action } of game.scenario.actions) {
     game.queue.add(at, () => act(game, action));
   }
+  visit(game);
 }
 
 // --- internal ---
@@ -19,6 +20,18 @@ export function scheduleActions(game: Game): void {
 const LOOK_MS = 1000;
 /** At rest means to stay so: for longer than the longest watch or back-off. */
 const REST_MS = 20_000;
+
+/** Requests come to a pool that sleeps, wait, and are served as soon as somebody is ready. */
+function visit(game: Game): void {
+  const { dice, queue, workers, referee } = game;
+  if (referee.book.ended || referee.book.stopping !== null) return;
+  const serves = [...workers.values()].some(({ readyAt, gone }) => readyAt !== null && !gone);
+  if (serves && referee.book.waiting > 0) feed(game, { type: 'demand', waiting: 0, oldestMs: 0 });
+  else if (!serves && dice.chance(0.3)) {
+    feed(game, { type: 'demand', waiting: dice.whole(1, 20), oldestMs: dice.whole(0, 5000) });
+  }
+  queue.add(game.now + dice.between(500, 5000), () => visit(game));
+}
 
 function act(game: Game, action: Action): void {
   switch (action.type) {
@@ -43,14 +56,14 @@ function act(game: Game, action: Action): void {
  * From now on new workers are healthy: everything has to come right by itself, and then stay so.
  */
 function heal(game: Game, policy: Policy, withinMs: number): void {
-  if (game.referee.book.stopping !== null) return;
+  if (isLeaving(game)) return;
   game.nature = HEALTHY;
   feed(game, { type: 'reload', policy });
   const latest = game.now + withinMs;
   let restingSince = Infinity;
   const look = (): void => {
     const { book } = game.referee;
-    if (book.ended || book.stopping !== null) return;
+    if (book.ended || isLeaving(game)) return;
     const rests = isAtRest(game.state);
     if (!rests) {
       rule(restingSince === Infinity, 'the pool does not stay at rest');
@@ -61,6 +74,11 @@ function heal(game: Game, policy: Policy, withinMs: number): void {
     game.queue.add(game.now + LOOK_MS, look);
   };
   look();
+}
+
+/** A stop is announced or under way: nothing new is begun. */
+function isLeaving({ referee: { book } }: Game): boolean {
+  return book.stopping !== null || book.leaveAt !== null;
 }
 
 /** Messages that make no sense where they come: of the dead, of strangers, twice, too early. */
@@ -77,6 +95,8 @@ function drawNoise(game: Game): PoolEvent {
     () => ({ type: 'healed', worker, memoryBytes: 1, tookMs: 1 }),
     () => ({ type: 'scale', slots: NaN }),
     () => ({ type: 'scale', slots: -7.5 }),
+    () => ({ type: 'scale_by', slots: dice.pick([1, -1, NaN]) }),
+    () => ({ type: 'demand', waiting: dice.pick([NaN, -1, 0]), oldestMs: 0 }),
     () => ({ type: 'recycle', slot: 77, reason: 'manual' }),
     () => ({ type: 'suspended', gapMs: -5 }),
     () => ({ type: 'reload', policy }),

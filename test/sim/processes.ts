@@ -115,7 +115,7 @@ function report(game: Game, worker: FakeWorker): void {
 function sample(game: Game, worker: FakeWorker): void {
   const { dice, scenario } = game;
   later(game, worker, scenario.sampleMs, () => sample(game, worker));
-  if (dice.chance(0.5)) {
+  if (scenario.isHoused !== true && dice.chance(0.5)) {
     feed(game, { type: 'overhead', bytes: dice.between(30, 50) * MEBIBYTE });
   }
   if (!worker.gone) feedSample(game, worker);

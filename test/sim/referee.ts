@@ -1,8 +1,9 @@
 /** Watches every step of a game: judges each effect, then compares its book with control's. */
 import { totals, workersOf, type PoolState } from '../../src/control/pool.ts';
-import type { Effect, Policy, PoolEvent } from '../../src/control/types.ts';
+import type { Effect, PoolEvent } from '../../src/control/types.ts';
 import { createBook, hear, rule, usedBytes, type Book } from './book.ts';
 import { judge } from './rules.ts';
+import type { Scenario } from './scenario.ts';
 
 /** What went into a step and what came out. */
 export interface Step {
@@ -20,7 +21,9 @@ export interface Referee {
   readonly book: Book;
 }
 
-export function createReferee(policy: Policy, latenessMs: number): Referee {
+export type RefereeOptions = Pick<Scenario, 'policy' | 'latenessMs' | 'isHoused'>;
+
+export function createReferee({ policy, latenessMs, isHoused }: RefereeOptions): Referee {
   const book = createBook(policy, latenessMs);
   return {
     book,
@@ -29,7 +32,8 @@ export function createReferee(policy: Policy, latenessMs: number): Referee {
       for (const effect of effects) judge(book, effect, event, now);
       checkDeadlines(book, now);
       checkCounters(book, state);
-      checkBudget(book, state);
+      if (isHoused !== true) checkBudget(book, state);
+      checkDemand(book, state);
       if (event.type === 'suspended' && !overdue) checkSuspension(effects);
     },
   };
@@ -40,6 +44,7 @@ export function isAtRest(state: PoolState): boolean {
   const workers = workersOf(state);
   const slots = new Set(workers.map(({ slot }) => slot));
   return (
+    state.trial === null &&
     slots.size === state.size &&
     workers.length === state.size &&
     workers.every(
@@ -65,6 +70,16 @@ function checkBudget(book: Book, state: PoolState): void {
   if (budgetBytes === 0 || state.phase.type !== 'running') return;
   const used = usedBytes(book);
   rule(used <= budgetBytes || book.overBudget, `${used} bytes are above the budget, untold`);
+}
+
+/** Nobody waits for a pool that sleeps. */
+function checkDemand(book: Book, state: PoolState): void {
+  const { strategy } = book.policy;
+  if (strategy === 'static' || state.phase.type !== 'running' || state.fittedAt === null) return;
+  rule(book.waiting === 0 || state.size > 0, `${book.waiting} requests wait for nobody`);
+  const slots = strategy === 'dynamic' ? book.policy.workersMin : 0;
+  rule(state.size >= Math.min(slots, 1), 'a dynamic pool has no worker');
+  rule(state.epoch === book.epoch, `epoch ${state.epoch} rules, not ${book.epoch}`);
 }
 
 function checkCounters(book: Book, state: PoolState): void {

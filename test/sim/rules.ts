@@ -2,6 +2,7 @@
 import type { Effect, Outcome, PoolEvent, Told } from '../../src/control/types.ts';
 import { noteFailure, type FailureSeen } from './backoff-book.ts';
 import {
+  adoptTrial,
   backoffOf,
   beginStop,
   createEntry,
@@ -45,8 +46,10 @@ function find(book: Book, effect: Extract<Effect, { worker: number }>): Entry {
 }
 
 function judgeSpawn(book: Book, effect: Extract<Effect, { type: 'spawn' }>, now: number): void {
-  const { worker: id, slot, generation, requestLimit } = effect;
-  const { maxRequests, surge } = book.policy;
+  const { worker: id, slot, generation, requestLimit, epoch } = effect;
+  const { surge } = book.policy;
+  const isCanary = epoch === book.trial?.epoch;
+  const { maxRequests } = (isCanary ? book.trial?.policy : null) ?? book.policy;
   rule(id > book.lastId, `worker id ${id} is used again`);
   rule(generation === (book.generations.get(slot) ?? 0) + 1, `slot ${slot} skips a generation`);
   rule(book.stopping === null, `spawn in slot ${slot} while stopping`);
@@ -55,7 +58,7 @@ function judgeSpawn(book: Book, effect: Extract<Effect, { type: 'spawn' }>, now:
   rule(requestLimit <= maxRequests, `request limit ${requestLimit} of ${maxRequests}`);
   rule(maxRequests === 0 || requestLimit > 0, 'a request limit got lost');
   const early = backoffOf(book, slot).notBefore - now;
-  rule(early <= 0, `slot ${slot} spawns ${early} ms before its back-off is over`);
+  rule(isCanary || early <= 0, `slot ${slot} spawns ${early} ms before its back-off is over`);
   const failed = [...book.live.values()].some((other) => {
     return other.slot === slot && other.readyAt === null;
   });
@@ -63,12 +66,29 @@ function judgeSpawn(book: Book, effect: Extract<Effect, { type: 'spawn' }>, now:
   const places = new Set([...book.live.values()].map((entry) => entry.slot));
   const shared = places.has(slot);
   for (let wanted = 1; wanted <= book.size; wanted += 1) places.add(wanted);
+  if (isCanary) judgeCanary(book, epoch);
+  else judgeEpoch(book, slot, epoch);
   book.lastId = id;
   book.generations.set(slot, generation);
-  book.live.set(id, createEntry(id, slot, generation));
+  book.live.set(id, createEntry({ id, slot, generation, epoch }));
   rule(!shared || surge > 0, `slot ${slot} holds two workers without any surge`);
   const most = places.size + surge;
   rule(!shared || book.live.size <= most, `${book.live.size} live workers, at most ${most}`);
+}
+
+/** One worker shows whether a configuration boots, and nobody else is born of it before. */
+function judgeCanary(book: Book, epoch: number): void {
+  const others = [...book.live.values()].filter(
+    (other) => other.epoch === epoch && other.termAt === null && !other.killed,
+  );
+  rule(others.length === 0, `a second canary beside worker ${others[0]?.id}`);
+}
+
+/** Code and configuration of a generation belong together. */
+function judgeEpoch(book: Book, slot: number, epoch: number): void {
+  if (epoch === book.epoch) return;
+  const own = book.rolling && epoch === book.slotEpochs.get(slot);
+  rule(own, `slot ${slot} spawns epoch ${epoch}, but ${book.epoch} rules`);
 }
 
 function judgeDrain(book: Book, entry: Entry, now: number): void {
@@ -90,7 +110,8 @@ function judgeLeaving(book: Book, entry: Entry): void {
   const others = [...book.live.values()].filter((other) => other !== entry && isServing(other));
   if (others.some((other) => other.slot === slot && other.generation > generation)) return;
   const alone = !silent && !others.some((other) => !other.silent);
-  if (slot > book.size) return rule(!alone, `scale-down takes the last serving worker, ${id}`);
+  if (slot > book.size)
+    return rule(!alone || book.size === 0, `scale-down takes the last serving worker, ${id}`);
   const recycle = book.open.get(slot);
   const told = recycle?.old === id && recycle.breakFirst;
   rule(told, `worker ${id} has to leave before its replacement is ready`);
@@ -144,13 +165,19 @@ function judgeKill(entry: Entry, event: PoolEvent, now: number): void {
 function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void {
   switch (told.event) {
     case 'scaled':
-      rule(told.from === book.size, `scaled from ${told.from}, not ${book.size}`);
+      judgeScale(book, told, now);
       book.size = told.to;
       // A slot that is scaled away has nothing to replace any more.
       for (const [slot, { replaced }] of book.open) {
         if (slot > book.size && !replaced) book.open.delete(slot);
       }
       return;
+    case 'reload_rolling':
+      return judgeRolling(book, told);
+    case 'reload_rolled_back':
+      return judgeRollback(book, told, event);
+    case 'reloaded':
+      return judgeReloaded(book);
     case 'leaving':
       return rule(book.leaveAt === now + told.delayMs, `leaving in ${told.delayMs} ms`);
     case 'stopping':
@@ -185,6 +212,57 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
   }
 }
 
+function judgeScale(book: Book, told: Extract<Told, { event: 'scaled' }>, now: number): void {
+  const { from, to, why } = told;
+  const { strategy, idleTimeoutMs, workersMin, workersMax } = book.policy;
+  rule(from === book.size && from !== to, `scaled from ${from}, not ${book.size}`);
+  rule(to <= Math.max(workersMax, from), `scaled to ${to} of ${workersMax}`);
+  const few = strategy === 'ondemand' ? 0 : Math.min(workersMin, from);
+  const least = why === 'memory' ? 1 : few;
+  rule(to >= least, `scaled to ${to}, at least ${least}`);
+  if (to > from) {
+    book.raisedAt = now;
+    return;
+  }
+  if (why !== 'idle') return;
+  rule(strategy !== 'static', 'a static pool scales by itself');
+  rule(now - book.raisedAt >= idleTimeoutMs, `scaled down ${now - book.raisedAt} ms after up`);
+  rule(now - book.shrunkAt >= SHRINK_MS && from - to === 1, `shrinks in a hurry: ${from} to ${to}`);
+  book.shrunkAt = now;
+}
+
+function judgeRolling(book: Book, told: Extract<Told, { event: 'reload_rolling' }>): void {
+  const { trial } = book;
+  rule(trial?.epoch === told.epoch, `epoch ${told.epoch} is not on trial`);
+  const canaries = [...book.live.values()].filter(({ epoch }) => epoch === told.epoch);
+  rule(canaries.some(isServing), 'rolls without a canary that serves');
+  adoptTrial(book, trial);
+}
+
+function judgeRollback(
+  book: Book,
+  told: Extract<Told, { event: 'reload_rolled_back' }>,
+  event: PoolEvent,
+): void {
+  const { epoch, slot } = told;
+  const isNewer = event.type === 'reload';
+  rule(isNewer || book.trial?.epoch === epoch, `epoch ${epoch} is not on trial`);
+  if (!isNewer) book.trial = null;
+  if (!isNewer && event.type !== 'stop') book.bootFailed += 1;
+  if (slot !== null && book.open.get(slot)?.replaced === false) book.open.delete(slot);
+}
+
+function judgeReloaded(book: Book): void {
+  rule(book.rolling, 'reloaded without a roll');
+  book.rolling = false;
+  for (let slot = 1; slot <= book.size; slot += 1) {
+    const serves = [...book.live.values()].some(
+      (entry) => entry.slot === slot && entry.epoch === book.epoch && isServing(entry),
+    );
+    rule(serves, `reloaded, but nobody of epoch ${book.epoch} serves in slot ${slot}`);
+  }
+}
+
 function judgeRecycle(
   book: Book,
   told: Extract<Told, { event: 'recycle_started' }>,
@@ -200,7 +278,8 @@ function judgeRecycle(
   const broken = reason === 'budget' && book.overBudget;
   const urgent = ['unresponsive', 'request_timeout', 'max_memory'].includes(reason) || broken;
   const trouble = [...book.backoff.values()].some(({ notBefore }) => notBefore > now);
-  rule(urgent || !trouble, `recycle of slot ${slot} while another one backs off`);
+  const isCanary = reason === 'reload' && book.trial !== null;
+  rule(urgent || isCanary || !trouble, `recycle of slot ${slot} while another one backs off`);
   const { budgetBytes } = book.policy;
   const room = budgetBytes === 0 || usedBytes(book) + book.floorBytes <= budgetBytes;
   rule(breakFirst === (surge === 0 || !room), `slot ${slot}: breakFirst is ${breakFirst}`);
@@ -280,5 +359,7 @@ function judgeEnd(book: Book, outcome: Outcome): void {
   rule(killed === book.killed, `${killed} workers killed, not ${book.killed}`);
 }
 
+/** SHRINK_MS of the scaling, written out again. */
+const SHRINK_MS = 1000;
 /** Nobody waits longer for the word of a worker that heals. */
 const HEAL_MS = 10_000;

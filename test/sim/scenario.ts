@@ -52,6 +52,8 @@ export interface Scenario {
   readonly latenessMs: number;
   /** How likely the first worker of all is spared, 0..1: most games would end with it otherwise. */
   readonly luckyFirst: number;
+  /** It shares its budget with other pools, and is told of them by the house. */
+  readonly isHoused?: boolean;
 }
 
 export const HEALTHY: Nature = {
@@ -136,6 +138,10 @@ export function drawPolicy(dice: Dice): Policy {
     predict: dice.chance(0.7),
     heal: dice.chance(0.7),
     fitWorkers: dice.chance(0.3),
+    strategy: dice.pick(['static', 'static', 'dynamic', 'ondemand']),
+    spare: dice.whole(0, 2),
+    idleTimeoutMs: dice.pick([1000, 5000, 20_000]),
+    concurrency: dice.pick([0, 0, 1, 4]),
   };
 }
 
@@ -186,7 +192,7 @@ function drawAction(dice: Dice, policy: Policy): Action {
 /** Without limits nothing is due once the reload is through, so the pool must come to rest. */
 function calmPolicy(policy: Policy): Policy {
   const off = { maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, budgetBytes: 0, roomBytes: 0 };
-  return { ...policy, ...off, heal: false, unresponsiveTimeoutMs: 4000 };
+  return { ...policy, ...off, heal: false, unresponsiveTimeoutMs: 4000, strategy: 'static' };
 }
 
 /** Upper bound of the time in which one slot after the other comes right. */

@@ -7,7 +7,7 @@ import { play, type Result } from './simulate.ts';
 
 const only = process.env['SIM_SEED'];
 const first = Number(process.env['SIM_FIRST'] ?? 1);
-const games = Number(process.env['SIM_SEEDS'] ?? 3000);
+const games = Number(process.env['SIM_SEEDS'] ?? 800);
 const FOULS_SHOWN = 5;
 /** Generous: the machine may be busy with other tests; a game takes 3 ms of one core. */
 const GAME_MS = 60;
@@ -45,6 +45,7 @@ test.runIf(only !== undefined)(`the game of seed ${only}`, { timeout: 60_000 }, 
 
 const EVERYTHING = [
   'all_ready',
+  'at_capacity',
   'boot_failed',
   'cut',
   'drain',
@@ -52,6 +53,7 @@ const EVERYTHING = [
   'finished',
   'floor_above_limit',
   'floor_measured',
+  'growth_measured',
   'heal',
   'healed',
   'leaving',
@@ -61,6 +63,9 @@ const EVERYTHING = [
   'recycle_started',
   'recycled',
   'recycler_saturated',
+  'reload_rolled_back',
+  'reload_rolling',
+  'reloaded',
   'scaled',
   'signal',
   'spawn',

@@ -2,25 +2,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../scripts/free-port.mjs';
+
+export { freePort };
 
 export const APPS_FOLDER = fileURLToPath(new URL('../apps/', import.meta.url));
 export const ECHO_APP = `${APPS_FOLDER}echo.cjs`;
-
-/** A port on 127.0.0.1 that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** True for a process that runs; false for none and for a zombie. */
 export function isAlive(pid: number): boolean {
@@ -73,12 +63,15 @@ export function waitForExit(
 
 /** Kills the process and all that it started, by process id; those already gone are no error. */
 export async function killTree(pid: number): Promise<void> {
+  // What was never spawned; to the kernel 0 means our own process group.
+  if (pid === 0) return;
   const doomed = [pid, ...processesOf(pid)];
   for (const each of doomed) killOne(each);
   await waitUntil(`death of ${doomed.join(', ')}`, () => !doomed.some(isAlive));
 }
 
 export function killOne(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
+  if (pid === 0) return;
   try {
     process.kill(pid, signal);
   } catch {

@@ -1,8 +1,6 @@
-/** A pool that is recycled again and again while clients ask: what every recycle test has in common. */
+/** Recycling a pool again and again while clients ask: what every recycle test has in common. */
 import { expect } from 'vitest';
-import type { LogEvent, RunningCofferdam, SpawnOptions } from './cofferdam.ts';
-import { spawnCofferdam } from './cofferdam.ts';
-import { ECHO_APP } from './processes.ts';
+import type { LogEvent, RunningCofferdam } from './cofferdam.ts';
 import { addTally, emptyTally, failureClasses, NO_FAILURES, type Tally } from './tally.ts';
 
 /** The issue asks for at least fifty: a race that hits one recycle in twenty must not slip through. */
@@ -13,15 +11,6 @@ export const RECYCLE_TEST_MS = 180_000;
 
 /** One recycle with its drain, on a machine that does other things as well. */
 const ROUND_MS = 60_000;
-
-export async function servePool(
-  args: readonly string[] = [],
-  options: SpawnOptions = {},
-): Promise<RunningCofferdam> {
-  const pool = await spawnCofferdam([ECHO_APP, '--workers', '2', ...args], options);
-  await pool.waitForTold('all_ready');
-  return pool;
-}
 
 /** Asks for rolling recycles (SIGUSR2), one round after the other, until there were so many. */
 export async function recycleTimes(pool: RunningCofferdam, count = RECYCLES): Promise<LogEvent[]> {

@@ -1,4 +1,4 @@
-/** Pools for tests of failure: each ends with its test, whatever became of it. */
+/** Pools for tests: each ends with its test, whatever became of it. */
 import { onTestFinished } from 'vitest';
 import type { ClientRun } from './client-loop.ts';
 import { spawnCofferdam, type RunningCofferdam, type SpawnOptions } from './cofferdam.ts';

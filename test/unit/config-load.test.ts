@@ -87,7 +87,7 @@ describe('flags', () => {
     ],
     [
       ['a', '-x'],
-      'COF_UNKNOWN_SETTING there is no flag -x | See `cofferdam serve --help` for the settings.',
+      'COF_UNKNOWN_SETTING there is no flag -x | See `cofferdam help <command>` for the settings of a command.',
     ],
     [['a', '--env', 'A=1'], 'COF_UNKNOWN_SETTING there is no flag --env | '],
     [['a', '--port'], 'COF_USAGE --port needs a value | See `cofferdam --help`.'],

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { parseFlags } from '../../src/config/flags.ts';
+import { readFlags } from '../../src/config/load.ts';
 import { policyOf } from '../../src/config/policy.ts';
 import { propertyOf, type SettingRow, variableOf } from '../../src/config/setting-row.ts';
+import { LEAK_SETTINGS } from '../../src/config/settings-leak.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
 import { suggest } from '../../src/config/suggest.ts';
 import { formatValue, parseFileValue, parseText } from '../../src/config/values.ts';
@@ -14,35 +17,38 @@ function rowOf(key: string): SettingRow {
   return row;
 }
 
-describe('the settings table', () => {
+describe.each([
+  ['serve', ROWS],
+  ['leak', LEAK_SETTINGS as readonly SettingRow[]],
+])('the settings table of %s', (_, rows) => {
   it('has each key, short flag and property once', () => {
     for (const names of [
-      ROWS.map(({ key }) => key),
-      ROWS.flatMap(({ short }) => short ?? []),
-      ROWS.map(propertyOf),
-      ROWS.flatMap((row) => [variableOf(row.key), ...(row.commonVariables ?? [])]),
+      rows.map(({ key }) => key),
+      rows.flatMap(({ short }) => short ?? []),
+      rows.map(propertyOf),
+      rows.flatMap((row) => [variableOf(row.key), ...(row.commonVariables ?? [])]),
     ]) {
       expect(new Set(names).size).toBe(names.length);
     }
   });
 
   it('has defaults that the setting itself would accept, and reads back what it writes', () => {
-    for (const row of ROWS) {
-      if (row.default === null || row.kind === 'map' || row.kind === 'list') continue;
+    for (const row of rows) {
+      if (row.default === null || ['map', 'list', 'texts'].includes(row.kind)) continue;
       const text = formatValue(row, row.default);
       expect(parseText(row, text), `${row.key}=${text}`).toEqual({ ok: true, value: row.default });
     }
   });
 
   it('suggests nothing that is a setting of its own', () => {
-    const keys = ROWS.map(({ key }) => key);
-    for (const row of ROWS) {
+    const keys = rows.map(({ key }) => key);
+    for (const row of rows) {
       for (const word of row.elsewhere ?? []) expect(keys, word).not.toContain(word);
     }
   });
 
   it('says in one sentence what each setting is', () => {
-    for (const row of ROWS) expect(row.sentence, row.key).toMatch(/^[A-Z].*\.$/);
+    for (const row of rows) expect(row.sentence, row.key).toMatch(/^[A-Z].*\.$/);
   });
 });
 
@@ -181,6 +187,10 @@ describe('policyOf', () => {
       predict: true,
       heal: true,
       fitWorkers: true,
+      strategy: 'static',
+      spare: 1,
+      idleTimeoutMs: 10_000,
+      concurrency: 0,
     });
     const ranged = await configOf(['app.js', '-w', '2..8']);
     expect(policyOf(ranged.settings, 0, 0, 6)).toMatchObject({
@@ -189,4 +199,22 @@ describe('policyOf', () => {
       workersMax: 8,
     });
   });
+
+  it.each([
+    ['dynamic', '6', { workers: 1, workersMin: 1, workersMax: 6 }],
+    ['dynamic', '2..6', { workers: 2, workersMin: 2, workersMax: 6 }],
+    ['dynamic', 'auto', { workers: 1, workersMin: 1, workersMax: 4 }],
+    ['ondemand', '6', { workers: 1, workersMin: 1, workersMax: 6 }],
+    ['ondemand', '2..6', { workers: 1, workersMin: 1, workersMax: 6 }],
+  ])('%s takes %s workers as the most', async (strategy, workers, sizes) => {
+    const { settings } = await configOf(['app.js', '-w', workers, '--strategy', strategy]);
+    expect(policyOf(settings, 0, 0, 4)).toMatchObject({ strategy, ...sizes });
+  });
+});
+
+it('a text that may be given several times keeps its spaces and its order', () => {
+  const argv = ['app.js', '--header', 'a: 1', '--arm', 'x=A=1 --b', '--header', 'c: d e'];
+  const settings = readFlags(LEAK_SETTINGS, parseFlags(argv, { table: LEAK_SETTINGS }));
+  expect(settings).toMatchObject({ app: 'app.js', header: ['a: 1', 'c: d e'], arm: ['x=A=1 --b'] });
+  expect(settings).toMatchObject({ durationMs: null, restMs: 5000, memoryLimitBytes: 2 ** 29 });
 });

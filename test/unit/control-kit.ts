@@ -37,6 +37,10 @@ export const POLICY: Policy = {
   predict: false,
   heal: false,
   fitWorkers: false,
+  strategy: 'static',
+  spare: 1,
+  idleTimeoutMs: 10_000,
+  concurrency: 0,
 };
 
 export interface Player {
@@ -44,6 +48,8 @@ export interface Player {
   state: PoolState;
   /** Effects of the last call, as short words: `spawn 3`, `drain 1`, `TERM 1`, `cut 1 all`. */
   readonly did: () => string[];
+  /** The same in full. */
+  readonly effects: () => readonly Effect[];
   readonly told: <E extends Told['event']>(event: E) => Extract<Told, { event: E }>[];
   readonly outcome: () => Outcome | null;
   readonly send: (event: PoolEvent) => string[];
@@ -74,6 +80,7 @@ export function startPlayer(change: Partial<Policy> = {}, random = (): number =>
     now: 0,
     state: createPool({ ...POLICY, ...change }),
     did: () => effects.flatMap(wordOf),
+    effects: () => effects,
     told: <E extends Told['event']>(event: E) =>
       all.flatMap((effect) => {
         const told = effect.type === 'tell' && effect.told.event === event ? effect.told : null;

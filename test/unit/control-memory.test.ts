@@ -166,7 +166,7 @@ describe('workers auto', () => {
     expect([...player.state.workers.keys()]).toEqual([1]);
     player.sample(1, 100 * MIB);
     expect(player.state.size).toBe(2);
-    expect(player.told('scaled')).toEqual([{ event: 'scaled', from: 4, to: 2 }]);
+    expect(player.told('scaled')).toEqual([{ event: 'scaled', from: 4, to: 2, why: 'memory' }]);
     expect(player.told('floor_measured')[0]!.detail).toContain('room for 2 workers');
   });
 

@@ -132,18 +132,6 @@ describe('recycle', () => {
     expect(player.ready(3)).toEqual(['drain 1']);
   });
 
-  test('a configuration that does not boot is tried in one slot only', () => {
-    const quiet = { workers: 3, unresponsiveTimeoutMs: 0 };
-    const player = startReady(quiet);
-    player.send({ type: 'reload', policy: { ...POLICY, ...quiet } });
-    for (let worker = 4; worker < 10; worker += 1) {
-      player.exit(worker, 1);
-      player.wait(20_000);
-    }
-    expect(new Set(player.told('boot_failed').map(({ slot }) => slot))).toEqual(new Set([1]));
-    expect(totals(player.state).ready).toBe(3);
-  });
-
   test('is over when the old worker dies while its replacement boots', () => {
     const player = startReady();
     player.send({ type: 'recycle', slot: 1, reason: 'manual' });
@@ -216,32 +204,7 @@ describe('failures', () => {
   });
 });
 
-describe('reload and scale', () => {
-  test('a reload replaces everybody through the gate, in the new epoch', () => {
-    const player = startReady();
-    const policy = { ...POLICY, maxRequests: 9 };
-    expect(player.send({ type: 'reload', policy })).toEqual(['spawn 3']);
-    player.ready(3);
-    player.drained(1);
-    expect(player.exit(1)).toEqual(['spawn 4']);
-    player.ready(4);
-    player.drained(2);
-    expect(player.exit(2)).toEqual([]);
-    expect(workersOf(player.state)).toMatchObject([
-      { slot: 1, generation: 2, epoch: 1, requestLimit: 9 },
-      { slot: 2, generation: 2, epoch: 1, requestLimit: 9 },
-    ]);
-  });
-
-  test('a reload changes the number of slots, but not one that was set by hand', () => {
-    const player = startReady();
-    player.send({ type: 'scale', slots: 3 });
-    player.send({ type: 'reload', policy: { ...POLICY, maxRequests: 9 } });
-    expect(player.state.size).toBe(3);
-    player.send({ type: 'reload', policy: { ...POLICY, workers: 4 } });
-    expect(player.told('scaled').at(-1)).toEqual({ event: 'scaled', from: 3, to: 4 });
-  });
-
+describe('scale', () => {
   test('scale stays within its bounds and says what it did', () => {
     const player = startReady({ workersMax: 3 });
     expect(player.send({ type: 'scale', slots: 99 })).toEqual(['spawn 3']);
@@ -252,6 +215,16 @@ describe('reload and scale', () => {
       { from: 3, to: 1 },
     ]);
     expect(totals(player.state).recycles.scale_down).toBe(2);
+  });
+
+  test('two steps in one turn are two steps', () => {
+    const player = startReady({ workers: 1 });
+    player.send({ type: 'scale_by', slots: 1 });
+    player.send({ type: 'scale_by', slots: 1 });
+    expect(player.state.size).toBe(3);
+    player.send({ type: 'scale_by', slots: NaN });
+    player.send({ type: 'scale_by', slots: -2 });
+    expect(player.state.size).toBe(1);
   });
 
   test('scaling down does not take the last worker that serves', () => {

@@ -35,7 +35,7 @@ const EVENTS: { [E in WorkerEventName]: Extract<WorkerEvent, { type: E }> } = {
     worker: 1,
     result: { moved: 1, cutRequests: 0, cutLongLived: 0 },
   },
-  drain: { type: 'drain', deadlineMs: 100, longDeadlineMs: 200 },
+  drain: { type: 'drain', deadlineMs: 100, longDeadlineMs: 200, last: false },
   terminate: { type: 'terminate' },
   kill: { type: 'kill', why: 'test' },
   ask: { type: 'ask' },
@@ -145,7 +145,7 @@ describe('what a state remembers', () => {
   test('an order to drain again only shortens the deadlines', () => {
     const short = go(LIVES.draining, EVENTS.drain)?.worker.life;
     expect(short).toMatchObject({ deadline: NOW + 100, longDeadline: NOW + 200 });
-    const long = { type: 'drain', deadlineMs: 1e6, longDeadlineMs: 1e6 } as const;
+    const long = { type: 'drain', deadlineMs: 1e6, longDeadlineMs: 1e6, last: false } as const;
     expect(go(LIVES.draining, long)?.worker.life).toEqual(LIVES.draining);
     expect(go(LIVES.lingering, long)?.worker.life).toEqual(LIVES.lingering);
   });

@@ -2,11 +2,12 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   readSmapsRollup,
   readStatm,
+  readFamilyMemory,
   readWorkerMemory,
   startTimeOf,
 } from '../../src/metrics/process-memory.ts';
@@ -34,8 +35,11 @@ async function startHolder(bytes: number): Promise<number> {
 function fakeProcess(files: Record<string, string>): string {
   const root = mkdtempSync(join(tmpdir(), 'cofferdam-proc-'));
   roots.push(root);
-  mkdirSync(join(root, 'proc/7'), { recursive: true });
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(root, 'proc/7', name), text);
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(root, 'proc/7', name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
   return root;
 }
 
@@ -47,6 +51,27 @@ describe('fixtures', () => {
         'RssFile:\t  50 kB\nRssShmem:\t  10 kB\nVmSwap:\t  7 kB\n',
     });
     expect(readWorkerMemory(7, { root })).toEqual({ anonBytes: 57 * 1024, rssBytes: 100 * 1024 });
+  });
+
+  test('of a family is that of all that it started, by whichever thread', () => {
+    const status = (kib: number): string =>
+      `Name:\tx\nVmRSS:\t${2 * kib} kB\nRssAnon:\t${kib} kB\n`;
+    const root = fakeProcess({
+      status: status(10),
+      'task/7/children': '8 9 ',
+      'task/70/children': '10 ',
+      '../8/status': status(100),
+      // Back to where it began: pids that are used again must not make a circle.
+      '../8/task/8/children': '11 7 ',
+      '../10/status': status(1000),
+      '../11/status': status(10_000),
+    });
+    // Process 9 has gone meanwhile.
+    expect(readFamilyMemory(7, { root })).toEqual({
+      anonBytes: 11_110 * 1024,
+      rssBytes: 22_220 * 1024,
+    });
+    expect(readFamilyMemory(9, { root })).toBeNull();
   });
 
   test('a zombie has none, a missing process neither', () => {

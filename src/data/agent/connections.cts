@@ -55,6 +55,12 @@ export function watchRequests(limit: number, reached: () => void): void {
   limitReached = reached;
 }
 
+/** Calls back once, as soon as so many requests run. */
+export function watchCrowd(limit: number, reached: () => void): void {
+  crowdLimit = limit;
+  crowdReached = reached;
+}
+
 /** Starts counting HTTP/1 requests, whatever server they come from. */
 export function countRequests(): void {
   subscribe('http.server.request.start', (message) => {
@@ -136,6 +142,10 @@ interface Marked {
 let requests = 0;
 let requestLimit = Infinity;
 let limitReached: () => void = () => undefined;
+/** Requests and streams that run, long-lived ones included. */
+let running = 0;
+let crowdLimit = Infinity;
+let crowdReached: () => void = () => undefined;
 
 function marked(socket: object): Connection | null | undefined {
   return (socket as Marked)[CONNECTION];
@@ -183,9 +193,11 @@ function followSession(session: ServerHttp2Session): void {
   connection.streams = new Set();
   session.on('stream', (stream) => {
     connection.streams.add(stream);
+    begun();
     const startedAt = performance.now();
     stream.once('close', () => {
       connection.streams.delete(stream);
+      running--;
       countStream(stream, performance.now() - startedAt);
       answered(1);
     });
@@ -205,6 +217,7 @@ function closeOf(this: Socket): void {
   const connection = marked(this);
   if (connection === undefined || connection === null || !connections.delete(connection)) return;
   const { inFlight } = connection;
+  running -= inFlight;
   connection.inFlight = 0;
   connection.startedAt = 0;
   connection.laterAt = null;
@@ -225,6 +238,7 @@ function started({ response, socket, server }: HttpEvent): void {
     socket.setTimeout(server.timeout ?? 0);
   }
   connection.inFlight++;
+  begun();
   if (connection.startedAt === 0) connection.startedAt = performance.now();
   else (connection.laterAt ??= []).push(performance.now());
   const previous = connection.response;
@@ -241,12 +255,19 @@ function finished({ response, socket }: HttpEvent): void {
   const connection = marked(socket);
   if (connection === undefined || connection === null || connection.inFlight === 0) return;
   connection.inFlight--;
+  running--;
   // Pipelined answers leave in the order in which their requests came.
   countAnswer(response.statusCode, performance.now() - connection.startedAt);
   connection.startedAt = connection.laterAt?.shift() ?? 0;
   if (connection.response === response) connection.response = null;
   answered(1);
   if (hooks.finished !== null) hooks.finished();
+}
+
+function begun(): void {
+  if (++running < crowdLimit) return;
+  crowdLimit = Infinity;
+  crowdReached();
 }
 
 function answered(count: number): void {

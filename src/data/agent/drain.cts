@@ -83,6 +83,18 @@ export function stopListening({ handle }: Listener): void {
   handle.close();
 }
 
+/** Once. A fault in the app's farewell must not end requests that it has nothing to do with. */
+export function tellApp(details: { deadlineMs: number; longDeadlineMs: number }): void {
+  if (isTold) return;
+  isTold = true;
+  const emit = process.emit.bind(process) as (event: string, details: object) => boolean;
+  try {
+    emit('cofferdam:drain', details);
+  } catch (error) {
+    console.error("The app's listener of 'cofferdam:drain' failed:", error);
+  }
+}
+
 /** Ends what is left: everything that is not long-lived, or all. */
 export function cut(scope: 'requests' | 'all'): void {
   if (drain === null) return;
@@ -137,15 +149,7 @@ interface Drain {
 
 let drain: Drain | null = null;
 
-/** A fault in the app's farewell must not end the requests that it has nothing to do with. */
-function tellApp(details: object): void {
-  const emit = process.emit.bind(process) as (event: string, details: object) => boolean;
-  try {
-    emit('cofferdam:drain', details);
-  } catch (error) {
-    console.error("The app's listener of 'cofferdam:drain' failed:", error);
-  }
-}
+let isTold = false;
 
 function sweepSoon(): void {
   if (drain === null || drain.sweepQueued) return;

@@ -71,7 +71,9 @@ export interface Adoption {
 /** Takes a sibling's connection in. False: it was not taken, and the local copy is closed. */
 export function adopt(handle: RawHandle, { key, fresh, evenIfFull }: Adoption): boolean {
   const listener = listeners.get(key);
-  const serves = listener?.scheme === 'http' && listener.handle.onconnection !== undefined;
+  // What was never read can be taken by a server of any kind.
+  const knows = listener !== undefined && (fresh || listener.scheme === 'http');
+  const serves = knows && listener.handle.onconnection !== undefined;
   if (!serves || !(evenIfFull || hasRoom(listener))) {
     handle.close();
     return false;

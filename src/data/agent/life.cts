@@ -2,7 +2,7 @@
 import type { WorkerBrief } from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import { open, send } from './channel.cts';
 import { countRequests, followServer, watchRequests } from './connections.cts';
-import { cut, isDrained, isDraining, startDrain, stopListening } from './drain.cts';
+import { cut, isDrained, isDraining, startDrain, stopListening, tellApp } from './drain.cts';
 import { heal } from './heal.cts';
 import { adopt } from './handover.cts';
 import { askApp, warmUp } from './health.cts';
@@ -70,6 +70,9 @@ function receive(
       break;
     case 'ask':
       askApp(message, brief.accept === false);
+      break;
+    case 'leaving':
+      tellApp({ deadlineMs: message.deadlineMs, longDeadlineMs: message.longDeadlineMs });
       break;
     case 'heal':
       if (!isDraining()) heal();

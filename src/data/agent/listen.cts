@@ -37,7 +37,7 @@ export const ownServers = new WeakSet<object>();
 
 /** Watches every listen of the app. `listening` is called when a server listens and stays. */
 export function watchListen(
-  brief: Pick<WorkerBrief, 'listeners' | 'address' | 'accept'>,
+  brief: Pick<WorkerBrief, 'listeners' | 'address' | 'accept' | 'lend'>,
   followed: (listener: Listener) => void,
   listening: (listener: Listener) => void,
 ): void {
@@ -64,7 +64,7 @@ export function watchListen(
     // server there, and the port must be free again at once.
     setImmediate(() => {
       if (listener.handle.fd < 0 || listeners.get(listener.key) !== listener) return;
-      tell(listener, asked.inherited);
+      tell(listener, asked, brief.lend === true);
       for (const client of asked.clients) listener.handle.onconnection?.(0, client);
       listening(listener);
     });
@@ -95,6 +95,8 @@ interface ListenOptions {
 interface Asked {
   readonly key: ListenKey;
   inherited: boolean;
+  /** The key of the activated socket that stands in for it. */
+  activated: ListenKey | undefined;
   /** Connections that came between a probe and this listen. */
   clients: RawHandle[];
 }
@@ -152,7 +154,7 @@ function intercept(
   // A listen before this one may have ended (a host name that does not resolve) before it got
   // there.
   restore.get(server)?.();
-  const asked: Asked = { key, inherited: false, clients: [] };
+  const asked: Asked = { key, inherited: false, activated: undefined, clients: [] };
   pending.set(server, asked);
   claims.set(key, server);
   const original = server._listen2;
@@ -165,16 +167,18 @@ function intercept(
   server._listen2 = function listen2(address, port, addressType, backlog, _fd, flags) {
     restore.get(server)?.();
     if (addressType !== PATH) moves.key ??= key;
-    const descriptor = inherited.get(key);
     const parked = unpark(key);
+    const source = parked === undefined && addressType !== PATH ? sourceOf(key, inherited) : key;
+    const descriptor = inherited.get(source);
     if (parked !== undefined) {
       asked.inherited = true;
       asked.clients = parked.clients;
       server._handle = parked.handle;
       original.call(server, null, null, null, backlog, undefined, flags);
     } else if (descriptor !== undefined) {
-      inherited.delete(key);
+      inherited.delete(source);
       asked.inherited = true;
+      if (source !== key) asked.activated = source;
       if (!moves.accept) pretendToListen(server, descriptor, flags);
       original.call(server, null, null, null, backlog, descriptor, flags);
       if (addressType === PATH) sharePath(server, address ?? '');
@@ -185,6 +189,12 @@ function intercept(
       listenOnPort(server, original, move, { address, port, addressType }, backlog, flags);
     }
   };
+}
+
+/** Service managers open sockets (`activated#1`…) without knowing who asks for which address. */
+function sourceOf(key: ListenKey, inherited: ReadonlyMap<ListenKey, number>): ListenKey {
+  if (inherited.has(key)) return key;
+  return [...inherited.keys()].find((each) => each.startsWith('activated#')) ?? key;
 }
 
 /**
@@ -270,9 +280,11 @@ function schemeOf(server: AnyServer): Scheme {
   return has('setSecureContext') ? 'https' : 'http';
 }
 
-function tell(listener: Listener, inherited: boolean): void {
+function tell(listener: Listener, { inherited, activated }: Asked, lend: boolean): void {
   const { key, address, scheme, handle } = listener;
-  const message = { type: 'listening', key, address, inherited, scheme } as const;
-  if (inherited) send(message);
+  const secure = 'setSecureContext' in listener.server;
+  const taken = activated === undefined ? {} : { activated };
+  const message = { type: 'listening', key, address, inherited, scheme, secure, ...taken } as const;
+  if (inherited && !lend) send(message);
   else sendHandle(message, handle, () => undefined);
 }

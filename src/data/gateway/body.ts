@@ -25,6 +25,15 @@ export type Limits = Pick<GatewaySettings, 'bodyLimitBytes' | 'spoolAboveBytes'>
 export const PACE_BYTES_PER_S = 500;
 export const GRACE_MS = 20_000;
 
+export const NO_BODY: GatewayBody = {
+  length: 0,
+  open: () => Readable.from([], { objectMode: false }),
+  replayable: true,
+  wasOpened: () => false,
+  fault: () => null,
+  dispose: () => undefined,
+};
+
 /** Passes the body on as it comes; `continues`: the client waits for `100 Continue` first. */
 export function streamBody(
   request: AnyRequest,
@@ -80,15 +89,6 @@ export async function holdBody(
 }
 
 // --- internal ---
-
-const NO_BODY: GatewayBody = {
-  length: 0,
-  open: () => Readable.from([], { objectMode: false }),
-  replayable: true,
-  wasOpened: () => false,
-  fault: () => null,
-  dispose: () => undefined,
-};
 
 function faultyBody(fault: BodyFault): GatewayBody {
   return { ...NO_BODY, fault: () => fault };

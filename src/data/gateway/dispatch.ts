@@ -3,7 +3,7 @@
  * another worker, and when it has taken too long.
  */
 import { performance } from 'node:perf_hooks';
-import { hasWholeBody, isIdempotent, type AbortReason, type Job } from './job.ts';
+import { hasWholeBody, isIdempotent, type Job } from './job.ts';
 import type { FromGateway, GatewaySettings, UpstreamId } from './messages.ts';
 import type { Report } from './report.ts';
 import {
@@ -27,7 +27,7 @@ import {
   type Member,
   type Rotation,
 } from './rotation.ts';
-import type { ForwardResult } from './types.ts';
+import type { AbortReason, ForwardResult } from './types.ts';
 
 /** The dispatcher's state; made by {@link createDispatch}. */
 export interface Dispatch extends DispatchParts {

@@ -8,6 +8,7 @@ import { duplexPair, type Duplex } from 'node:stream';
 import { streamBody } from './body.ts';
 import { createJob, type Job } from './job.ts';
 import type { UpstreamId } from './messages.ts';
+import { createAbort } from './signal.ts';
 
 export interface Ask {
   /** Null: whoever has a place first, ahead of all who wait. */
@@ -40,13 +41,13 @@ export function createDoor(submit: (job: Job) => void): Door {
       response.destroy();
       return;
     }
-    const controller = new AbortController();
-    response.once('close', () => controller.abort('client_gone'));
+    const ending = createAbort();
+    response.once('close', () => ending.abort('client_gone'));
     const limits = { bodyLimitBytes: 0, spoolAboveBytes: 0 };
     const body = streamBody(incoming, response, limits, false);
     const { path: target, worker: only } = ask;
     const visitor = VISITOR;
-    const facts = { request: incoming, response, target, visitor, body, controller, only };
+    const facts = { request: incoming, response, target, visitor, body, ending, only };
     submit(createJob({ ...facts, lane: 'probe', isAsk: true }));
   });
   return {

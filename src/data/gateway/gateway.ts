@@ -1,5 +1,5 @@
 /** The gateway, wired: front → (files) → queue → workers, and what the supervisor says of them. */
-import { holdBody, streamBody, type GatewayBody } from './body.ts';
+import { holdBody, NO_BODY, streamBody, type GatewayBody } from './body.ts';
 import { followCertificate, readCertificate } from './certificate.ts';
 import {
   addWorker,
@@ -22,8 +22,9 @@ import { countRejection, createQueueBook, reportQueue } from './queue-book.ts';
 import { announcedLength, refuse } from './refuse.ts';
 import { createReport, type Report } from './report.ts';
 import { createRotation } from './rotation.ts';
-import type { Upstream } from './types.ts';
-import { createTrust, readVisitor } from './visitor.ts';
+import { createAbort, type Abort } from './signal.ts';
+import type { Upstream, VisitorFacts } from './types.ts';
+import { createTrust, isTrustless, readVisitor, type Trust } from './visitor.ts';
 
 export interface Gateway {
   readonly front: Front;
@@ -82,7 +83,7 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
     arrive: (arrival: Arrival): void => {
       const { locate } = parts;
       const reception = { locate, settings, trust, submit: (job: Job) => submit(dispatch, job) };
-      void receive(arrival, reception);
+      receive(arrival, reception);
     },
     refused: () => countRejection(book, 'bad_request'),
   };
@@ -145,37 +146,62 @@ async function answerAsk(
 
 interface Reception {
   readonly settings: GatewaySettings;
-  readonly trust: ReturnType<typeof createTrust>['trust'];
+  readonly trust: Trust;
   readonly locate: GatewayParts['locate'];
   readonly submit: (job: Job) => void;
 }
 
-/** From a request to a job: who sent it, its body, its lane. Files need no worker. */
-async function receive(arrival: Arrival, reception: Reception): Promise<void> {
-  const { settings, trust } = reception;
-  const { request, response, target, host, tunnel } = arrival;
-  const controller = new AbortController();
+/** Files need no worker; everything else becomes a job as soon as its body can be had. */
+function receive(arrival: Arrival, reception: Reception): void {
+  const { settings } = reception;
+  const { request, response, tunnel } = arrival;
+  const ending = createAbort();
   response.once('close', () => {
-    if (!response.writableEnded) controller.abort('client_gone');
+    if (!response.writableEnded) ending.abort('client_gone');
   });
   if ((announcedLength(request) ?? 0) > settings.bodyLimitBytes) {
     return refuse(request, response, 413);
   }
   if (settings.root !== null && tunnel === undefined && isFile(arrival, reception)) return;
-  const body = await takeBody(arrival, settings);
-  if (body === null) return;
+  if (settings.kind === 'http') {
+    const body = streamBody(request, response, settings, arrival.continues);
+    return accept(arrival, reception, ending, body);
+  }
+  if (announcedLength(request) === 0) return accept(arrival, reception, ending, NO_BODY);
+  holdBody(request, response, settings, arrival.continues).then(
+    (body) => accept(arrival, reception, ending, body),
+    // The client broke off.
+    () => undefined,
+  );
+}
+
+/** From a request to a job: who sent it, its lane. */
+function accept(arrival: Arrival, reception: Reception, ending: Abort, body: GatewayBody): void {
+  const { request, response, target, host, tunnel } = arrival;
   const fault = body.fault();
   if (fault !== null) return refuse(request, response, fault);
+  const visitor = visitorOf(request, host, reception.trust);
+  const lane = isProbe(target, reception.settings.probePath) ? 'probe' : 'normal';
+  reception.submit(createJob({ request, response, target, visitor, body, lane, ending, tunnel }));
+}
+
+/**
+ * Most clients ask the same host all the time: what is known of a connection is read once. (With
+ * proxies that we trust, each request can be another visitor's.)
+ */
+function visitorOf(request: Arrival['request'], host: string, trust: Trust): VisitorFacts {
   const { socket } = request;
+  const known = visitors.get(socket);
+  if (known !== undefined && known.host === host && isTrustless(trust)) return known;
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   const encrypted = 'encrypted' in socket;
   const peer = { remoteAddress, remotePort, localAddress, localPort, encrypted };
   const visitor = readVisitor(peer, request.headers, host, trust);
-  const lane = isProbe(target, settings.probePath) ? 'probe' : 'normal';
-  reception.submit(
-    createJob({ request, response, target, visitor, body, lane, controller, tunnel }),
-  );
+  visitors.set(socket, visitor);
+  return visitor;
 }
+
+const visitors = new WeakMap<Arrival['request']['socket'], VisitorFacts>();
 
 /** Whether the files had an answer. An app of its own kind gets all that is no file. */
 function isFile({ request, response, target }: Arrival, { settings, locate }: Reception): boolean {
@@ -201,13 +227,6 @@ function scriptOf(
   if (settings.kind === 'http') return null;
   const place = locate(target, settings);
   return place.type === 'script' ? Buffer.from(place.script.file, 'latin1').toString() : null;
-}
-
-/** Null: the client broke off. */
-async function takeBody(arrival: Arrival, settings: GatewaySettings): Promise<GatewayBody | null> {
-  const { request, response, continues } = arrival;
-  if (settings.kind === 'http') return streamBody(request, response, settings, continues);
-  return holdBody(request, response, settings, continues).catch(() => null);
 }
 
 function isProbe(target: string, probePath: string | null): boolean {

@@ -11,12 +11,16 @@ import {
   type GatewaySettings,
   type ToGateway,
 } from './messages.ts';
-import { locate, type Site } from './script-path.ts';
+import type { Site } from './script-path.ts';
+import { createLocator } from './site-memory.ts';
 import type { Upstream } from './types.ts';
 
 const REPORT_MS = 1000;
 /** Without a supervisor the workers end soon; what they hold may still be answered. */
 const ORPHAN_MS = 10_000;
+
+const locate = createLocator();
+const sites = new WeakMap<GatewaySettings, Site>();
 
 await main();
 
@@ -61,9 +65,14 @@ function createUpstream({ address, slot }: WorkerOrder, context: UpstreamContext
 }
 
 /** Where there is no PHP, nothing runs, and its source is shown to nobody all the same. */
-function siteOf({ root, php }: GatewaySettings): Site {
+function siteOf(settings: GatewaySettings): Site {
+  const known = sites.get(settings);
+  if (known !== undefined) return known;
+  const { root, php } = settings;
   const { extensions = ['.php'], index = 'index.html', frontController = null } = php ?? {};
-  return { root: root ?? '', extensions, index, frontController };
+  const site = { root: root ?? '', extensions, index, frontController };
+  sites.set(settings, site);
+  return site;
 }
 
 function tell(message: FromGateway): void {

@@ -86,9 +86,6 @@ export type FromGateway =
       readonly fields: Readonly<Record<string, string | number | boolean | null>>;
     };
 
-/** Why a request got no worker. */
-export const REJECTIONS = ['queue_full', 'queue_timeout', 'no_worker', 'bad_request'] as const;
-
 /** Counters since the gateway's birth, and gauges of this moment. */
 export interface QueueReport {
   readonly depth: number;
@@ -96,7 +93,7 @@ export interface QueueReport {
   /** Like WorkerMeasures.durations: one count per bound of DURATION_BOUNDS_MS, and the rest. */
   readonly waits: readonly number[];
   readonly waitSumMs: number;
-  /** In the order of {@link REJECTIONS}. */
+  /** In the order of `REJECTIONS`. */
   readonly rejected: readonly number[];
   /** Left the queue because their client had gone. */
   readonly abandoned: number;

@@ -1,6 +1,6 @@
 /** What the queue is asked to tell: how long requests waited, and who got no worker. */
-import { DURATION_BOUNDS_MS } from '../../protocol.ts';
-import { REJECTIONS, type QueueReport } from './messages.ts';
+import { DURATION_BOUNDS_MS, REJECTIONS } from '../../protocol.ts';
+import type { QueueReport } from './messages.ts';
 
 export type Rejection = (typeof REJECTIONS)[number];
 

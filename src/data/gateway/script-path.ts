@@ -4,12 +4,11 @@
  * the real root; all the rest is a static file, the front controller, or refused.
  *
  * Reads are synchronous: a stat of a cached inode takes 3 µs, the way to libuv's threads and back
- * takes ten times that. Nothing is cached, so a deployment that turns a symbolic link is seen by
- * the next request, opcache included (it knows scripts by their real path).
+ * takes ten times that. Nothing is remembered here (see site-memory.ts).
  *
  * Paths are binary strings (one character per byte), for a file name need not be UTF-8.
  */
-import { realpathSync, statSync, type Stats } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 
 export interface Site {
   /** Absolute; may be a symbolic link. */
@@ -42,15 +41,25 @@ export type Located =
   | { readonly type: 'redirect'; readonly location: string }
   | { readonly type: 'refused'; readonly status: 400 | 404; readonly detail: string };
 
+/** What is asked of the disk; paths are binary strings. */
+export interface Disk {
+  /** Null for what is not there, or not ours to read. */
+  realPath(path: string): string | null;
+  /** Of what a link leads to; null for what is neither, or not there. */
+  kindOf(path: string): 'file' | 'folder' | null;
+}
+
+export const DISK: Disk = { realPath, kindOf };
+
 /** `target`: path and query in origin form, as received. Throws nothing. */
-export function locate(site: Site, target: string): Located {
+export function locate(site: Site, target: string, disk: Disk = DISK): Located {
   const query = target.indexOf('?');
   const escaped = query === -1 ? target : target.slice(0, query);
   const path = cleanPath(escaped);
   if (path === null) return refused(400, 'the path is not valid');
-  const root = realPath(toBinary(site.root));
+  const root = disk.realPath(toBinary(site.root));
   if (root === null) return refused(404, 'the root folder is gone');
-  const place = { site, root };
+  const place = { site, root, disk };
   const found = findFile(place, path, query === -1 ? '' : target.slice(query));
   if (found !== null) return found;
   const front = site.frontController;
@@ -72,7 +81,7 @@ export function findSendfile(
     const root = realPath(toBinary(folder));
     const file = root === null ? null : realPath(wish.kind === 'uri' ? root + path : path);
     if (root === null || file === null || !isInside(root, file)) continue;
-    if (statOf(file)?.isFile() === true) return Buffer.from(file, 'latin1');
+    if (kindOf(file) === 'file') return Buffer.from(file, 'latin1');
   }
   return null;
 }
@@ -83,6 +92,7 @@ interface Place {
   readonly site: Site;
   /** Real. */
   readonly root: string;
+  readonly disk: Disk;
 }
 
 /** Null when the path names nothing that may be reached. */
@@ -90,8 +100,7 @@ function findFile(place: Place, path: string, query: string): Located | null {
   const [name, pathInfo] = splitPathInfo(place.site, path);
   if (hasDotSegment(name)) return null;
   if (pathInfo !== null || isScriptName(place.site, name)) return scriptAt(place, name, pathInfo);
-  const stat = statOf(place.root + name);
-  if (stat?.isDirectory() === true) {
+  if (place.disk.kindOf(place.root + name) === 'folder') {
     if (!name.endsWith('/')) return { type: 'redirect', location: `${escape(name)}/${query}` };
     return scriptAt(place, name + toBinary(place.site.index), null) ?? fileAt(place, name + INDEX);
   }
@@ -100,22 +109,23 @@ function findFile(place: Place, path: string, query: string): Located | null {
 
 const INDEX = 'index.html';
 
-function scriptAt({ site, root }: Place, name: string, pathInfo: string | null): Located | null {
-  const file = realPath(root + name);
+function scriptAt(place: Place, name: string, pathInfo: string | null): Located | null {
+  const { site, root, disk } = place;
+  const file = disk.realPath(root + name);
   if (file === null || !isInside(root, file)) return null;
   // The link may be called .php and lead to an upload.
   if (!isScriptName(site, name) || !isScriptName(site, file)) return null;
-  if (statOf(file)?.isFile() !== true) return null;
+  if (disk.kindOf(file) !== 'file') return null;
   return { type: 'script', script: { file, root, name, pathInfo } };
 }
 
-function fileAt({ site, root }: Place, name: string): Located | null {
-  const file = realPath(root + name);
+function fileAt({ site, root, disk }: Place, name: string): Located | null {
+  const file = disk.realPath(root + name);
   if (file === null || !isInside(root, file) || hasDotSegment(file.slice(root.length))) return null;
   // Never the source of a script: neither through a link nor as `INDEX.PHP`.
   const lower = file.toLowerCase();
   if (site.extensions.some((extension) => lower.endsWith(extension.toLowerCase()))) return null;
-  if (statOf(file)?.isFile() !== true) return null;
+  if (disk.kindOf(file) !== 'file') return null;
   return { type: 'file', file: Buffer.from(file, 'latin1') };
 }
 
@@ -181,9 +191,10 @@ function realPath(path: string): string | null {
   }
 }
 
-function statOf(path: string): Stats | null {
+function kindOf(path: string): 'file' | 'folder' | null {
   try {
-    return statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false }) ?? null;
+    const stat = statSync(Buffer.from(path, 'latin1'), { throwIfNoEntry: false });
+    return stat?.isFile() === true ? 'file' : stat?.isDirectory() === true ? 'folder' : null;
   } catch {
     // As above: what cannot be read does not exist for a visitor.
     return null;

@@ -35,6 +35,18 @@ export interface VisitBody {
   readonly replayable: boolean;
 }
 
+/** Why a visit was ended before its answer. */
+export type AbortReason = 'client_gone' | 'deadline' | 'cut';
+
+/** What we need of an AbortSignal (each is one of these). A listener is told once. */
+export interface VisitSignal {
+  readonly aborted: boolean;
+  /** An {@link AbortReason} once it is aborted. */
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
 /** One request on its way through the gateway. */
 export interface Visit {
   readonly id: number;
@@ -49,7 +61,7 @@ export interface Visit {
    * Aborted when the client is gone (reason 'client_gone'), time is up ('deadline'), or its worker
    * has to leave ('cut').
    */
-  readonly signal: AbortSignal;
+  readonly signal: VisitSignal;
   /** The client asks for another protocol on this connection; `response` only refuses it. */
   readonly tunnel?: Tunnel;
   /** To be called once if the answer is a stream of events: it has its own deadline. */

@@ -31,6 +31,11 @@ export function createTrust(entries: readonly string[]): { trust: Trust; bad: st
   };
 }
 
+/** Whether what clients say about themselves is never believed, whoever they are. */
+export function isTrustless(trust: Trust): boolean {
+  return !trust.unix && trust.ranges === null;
+}
+
 /** Header names are those of Node: lower case, several of one name joined by commas. */
 export function readVisitor(
   peer: Peer,

@@ -1,5 +1,5 @@
 /** One request over one connection: what goes in, what comes out, and how it is left behind. */
-import type { Visit } from '../types.ts';
+import type { Visit, VisitSignal } from '../types.ts';
 import { openAnswer, type Answer, type Verdict } from './answer.ts';
 import type { Connection } from './connection.ts';
 import type { RecordPart } from './record-decoder.ts';
@@ -125,7 +125,7 @@ function run(
 
 /** The connection has seen nothing of this request: it stays as it is. */
 function abandon(
-  signal: AbortSignal,
+  signal: VisitSignal,
   connection: Connection,
   resolve: (end: ExchangeEnd) => void,
 ): void {

@@ -3,7 +3,7 @@
  * kept between requests. A kept connection pins php-cgi, so nobody else may share its socket.
  */
 import { findSendfile, type Located, type Script } from '../script-path.ts';
-import type { ForwardResult, Upstream, Visit } from '../types.ts';
+import type { ForwardResult, Upstream, Visit, VisitSignal } from '../types.ts';
 import type { AnswerHead, SendfileWish } from './answer-head.ts';
 import { answerPlainly, breakOff, copyHeaders } from './answer.ts';
 import { cgiVariables } from './cgi-variables.ts';
@@ -71,7 +71,7 @@ export function serveOver(
   }
   if (first !== null) idle(first);
 
-  async function connectWorker(signal?: AbortSignal): Promise<Connection> {
+  async function connectWorker(signal?: VisitSignal): Promise<Connection> {
     const made = connection ?? (await open());
     if (isDestroyed || signal?.aborted === true) made.close('nobody waits for it any more');
     connection = made;
@@ -92,13 +92,16 @@ export function serveOver(
     }
   }
 
-  async function talk(visit: Visit, request: Request): Promise<Outcome> {
-    if (visit.signal.aborted) return { type: 'aborted', detail: 'it came too late' };
-    let used: Connection;
+  /** Nearly always so: then nothing has to be waited for. */
+  function hasReady(): boolean {
+    return connection?.isOpen === true && !isInDoubt && !isDestroyed;
+  }
+
+  async function connectFor(visit: Visit): Promise<Connection | Outcome> {
     const giveUp = (): void => connection?.close('it took too long to be free');
     visit.signal.addEventListener('abort', giveUp);
     try {
-      used = await connectWorker(visit.signal);
+      return await connectWorker(visit.signal);
     } catch (error) {
       connection = null;
       const detail = error instanceof Error ? error.message : String(error);
@@ -106,6 +109,12 @@ export function serveOver(
     } finally {
       visit.signal.removeEventListener('abort', giveUp);
     }
+  }
+
+  async function talk(visit: Visit, request: Request): Promise<Outcome> {
+    if (visit.signal.aborted) return { type: 'aborted', detail: 'it came too late' };
+    const used = hasReady() ? connection! : await connectFor(visit);
+    if ('type' in used) return used;
     const { outcome, isFree } = await exchange(used, {
       visit,
       head: request.head,
