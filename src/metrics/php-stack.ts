@@ -1,7 +1,7 @@
 /**
  * Which PHP functions a php-cgi is in, read out of its memory from outside. php-fpm does that for
- * its slow log, and php-cgi has no signal that prints it. Nothing is stopped, nothing is written, so
- * a stack may be torn while functions come and go; whoever is stuck stands still.
+ * its slow log; php-cgi has no signal that prints it. Nothing is stopped and nothing is written: a
+ * stack may be torn while functions come and go, but whoever is stuck stands still.
  *
  * The layout of a frame has been the same since PHP 7.0. What moved from version to version (where
  * the newest frame and a file's name are kept) is found by what it must look like.
