@@ -1,4 +1,4 @@
-/** A MediaWiki of its own, out of Debian's package: a folder with a SQLite database and settings. */
+/** A MediaWiki out of Debian's package: a folder with a SQLite database and settings. */
 import { appendFileSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './setup.mjs';
@@ -12,7 +12,7 @@ export function hasMediaWiki() {
 }
 
 /**
- * Installs a wiki into an empty folder, in about a second; returns the environment by which PHP
+ * Installs a wiki into an empty folder, in about two seconds; returns the environment by which PHP
  * finds its settings. It takes the host's name from each request.
  */
 export async function installMediaWiki(folder, settings = '') {
@@ -24,14 +24,18 @@ export async function installMediaWiki(folder, settings = '') {
   await run('php', [script, ...flags, 'Wiki', ADMIN.name]);
   const file = join(folder, 'LocalSettings.php');
   appendFileSync(file, settingsIn(folder) + settings);
-  return { MW_CONFIG_FILE: file };
+  const env = { MW_CONFIG_FILE: file };
+  // Else the first requests do it, all of them at once.
+  const texts = join(MEDIAWIKI, 'maintenance/rebuildLocalisationCache.php');
+  await run('php', [texts, '--lang=en'], folder, { ...process.env, ...env });
+  return env;
 }
 
 // --- internal ---
 
 /**
- * Without jobs at the end of requests, which would make some of them slow. Sessions in the database:
- * APCu, which the installer chooses, belongs to one php-cgi alone.
+ * Without jobs at the end of requests, which would make some of them slow. Sessions in the
+ * database: APCu, which the installer chooses, belongs to one php-cgi alone.
  */
 function settingsIn(folder) {
   return `

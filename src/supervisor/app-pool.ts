@@ -19,6 +19,7 @@ import { launchOf, policyWithin, type Means } from './launch.ts';
 import { concurrencyOf, upstreamLaunchOf, type PortBook } from './launch-upstream.ts';
 import { createListeners, urlOf, type Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
+import { overdueTeller } from './overdue.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
 
 export interface AppPoolOptions {
@@ -87,19 +88,18 @@ class Pool implements AppPool {
     this.#options = options;
     this.listeners = createListeners(options.activated);
     this.name = options.config.name;
-    const { settings } = options.config;
     this.#kind = this.#kindOf(options.config);
-    this.#link = isBehindGateway(settings, this.#kind) ? this.#createLink() : null;
     const { config, means } = options;
+    this.#link = isBehindGateway(config.settings, this.#kind) ? this.#createLink() : null;
     this.#generations = createGenerations({ config, means, launch: this.#launch(config, means) });
-    const policy = this.#policy(options.config, options.means);
-    const onPid = options.shared.onPid;
+    const policy = this.#policy(config, means);
+    const { onPid } = options.shared;
     const isBlind = this.#link !== null && this.#kind.kind !== 'node';
     const common = {
       ...options.shared,
       onPid: (pid: number, alive: boolean) => onPid(pid, alive, isBlind),
       onListenFailure: (message: string) => void (this.#listenFailure = message),
-      onOverdue: (request: object) => options.log.write('warn', 'request_timeout', { ...request }),
+      onOverdue: overdueTeller(options.log, this.#kind),
     };
     const listening = {
       listeners: this.listeners,

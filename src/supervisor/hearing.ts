@@ -41,6 +41,7 @@ export interface HearingOptions {
 
 export interface OverdueRequest {
   readonly slot: number;
+  readonly pid: number | undefined;
   readonly method: string;
   readonly target: string;
   readonly script: string | null;
@@ -107,7 +108,8 @@ export function receive(to: Hearing, message: WorkerMessage, handle: RawHandle |
       return;
     case 'overdue': {
       const { method, target, script, tookMs } = message;
-      options.onOverdue({ slot: member.slot, method, target, script, tookMs });
+      const { pid } = member.process;
+      options.onOverdue({ slot: member.slot, pid, method, target, script, tookMs });
       options.emit({ type: 'overdue', worker });
       return;
     }

@@ -66,7 +66,12 @@ describe('a worker', () => {
     const slot = recycled?.['slot'];
     const facts = { method: 'GET', script: PHP_ECHO, tookMs: expect.any(Number) as number };
     expect(phpEvents(pool, 'request_timeout')).toMatchObject([
-      { ...facts, slot, target: '/slow?ms=30000' },
+      {
+        ...facts,
+        slot,
+        target: '/slow?ms=30000',
+        stack: `usleep() < wait_long() ${PHP_ECHO}:55 < ${PHP_ECHO}:21`,
+      },
     ]);
     expect(phpEvents(pool, 'slow_request')).toMatchObject([
       { ...facts, status: 200, target: '/slow?ms=150' },
@@ -130,7 +135,7 @@ describe('a health check', () => {
 
   test('has a worker of its own while all others are stuck', async () => {
     const reserved = ['--health-path', '/health', '--health-mode', 'reserved'];
-    const pool = await servePhp(['--ops', '127.0.0.1:0', '--drain-timeout', '100ms', ...reserved]);
+    const pool = await servePhp(['--drain-timeout', '100ms', ...reserved]);
     const health = `${await opsUrl(pool)}/health`;
     await waitUntil('the reserved one', async () => (await askOps(health)).status === 200);
     const stuck = [1, 2, 3].map(() => ask(pool, '/slow?ms=30000').catch(() => null));

@@ -40,9 +40,11 @@ export function makeDokuWiki(): string {
   const lines = Object.entries(settings).map(([name, value]) => `$conf['${name}'] = '${value}';`);
   writeFileSync(join(conf, 'local.php'), `<?php\n${lines.join('\n')}\n`);
   writeFileSync(join(conf, 'acl.auth.php'), '*  @ALL  8\n');
-  const code = `echo password_hash('${PASSWORD}', PASSWORD_BCRYPT);`;
-  const hash = execFileSync('php', ['-r', code], { encoding: 'utf8' });
-  writeFileSync(join(conf, 'users.auth.php'), `admin:${hash}:Admin:a@example.org:admin,user\n`);
+  const hash = execFileSync('php', ['-r', `echo password_hash('${PASSWORD}', PASSWORD_BCRYPT);`]);
+  writeFileSync(
+    join(conf, 'users.auth.php'),
+    `admin:${hash.toString()}:Admin:a@example.org:admin,user\n`,
+  );
   return root;
 }
 

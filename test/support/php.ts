@@ -8,7 +8,8 @@ export const PHP_ECHO = `${APPS_FOLDER}php-echo/index.php`;
 /** On two workers (unless `args` say otherwise), all ready; ends with the test. */
 export async function servePhp(args: readonly string[] = []): Promise<RunningCofferdam> {
   const workers = args.includes('--workers') ? [] : ['--workers', '2'];
-  const pool = await serve([PHP_ECHO, ...workers, ...args]);
+  // Not the port that all instances take by default: another test may have it.
+  const pool = await serve([PHP_ECHO, '--ops', '127.0.0.1:0', ...workers, ...args]);
   await waitForPhp(pool);
   return pool;
 }

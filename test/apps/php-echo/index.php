@@ -18,7 +18,7 @@ header('Content-Type: text/plain');
 
 switch ($path) {
     case '/slow':
-        usleep((int) $_GET['ms'] * 1000);
+        wait_long((int) $_GET['ms']);
         break;
     case '/download':
         $bytes = (int) $_GET['bytes'];
@@ -49,3 +49,8 @@ switch ($path) {
         exit();
 }
 echo "id=$id hash=$hash worker=$pid\n";
+
+function wait_long(int $ms): void
+{
+    usleep($ms * 1000);
+}
