@@ -32,7 +32,7 @@ export const MEMORY_SETTINGS = [
   {
     key: 'min-age',
     kind: 'duration',
-    default: 10 * SECOND_MS,
+    default: 5 * SECOND_MS,
     limits: {
       min: 0,
       max: 60 * MINUTE_MS,
