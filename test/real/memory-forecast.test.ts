@@ -86,9 +86,10 @@ async function neverReachLimit(rate: (typeof SLOW)[number] | typeof FAST): Promi
   expect(recycles.length, words).toBeGreaterThanOrEqual(recyclesLeast);
   expect(new Set(recycles.map(({ reason }) => reason)), words).toEqual(new Set(['predicted']));
   expect(Math.max(...peaks.worker), words).toBeLessThan(maxMemoryMib * MIB);
-  for (const { slopeBytesPerRequest } of recycles) {
-    expect(slopeBytesPerRequest, words).toBeGreaterThan(20_000);
-  }
+  // A young worker may be judged by its predecessors; the first one cannot.
+  const slopes = recycles.flatMap(({ slopeBytesPerRequest }) => slopeBytesPerRequest ?? []);
+  expect(slopes.length, words).toBeGreaterThan(0);
+  expect(Math.min(...slopes), words).toBeGreaterThan(20_000);
   expect({ words, failed: load.failed, failures: load.failures }).toMatchObject({ failed: 0 });
 }
 

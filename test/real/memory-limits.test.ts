@@ -52,8 +52,8 @@ describe('max-memory', { timeout: 60_000 }, () => {
     expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
     expect(recycled?.memoryBytes).toBeGreaterThan(150 * MIB);
     expect(recycled?.memoryBytes).toBeLessThan(300 * MIB);
-    // Two intervals after the tenth second; a report may come a little early.
-    expect(recycled?.ageMs).toBeGreaterThanOrEqual(11_800);
+    // Two intervals after the fifth second; a report may come a little early.
+    expect(recycled?.ageMs).toBeGreaterThanOrEqual(6800);
   });
 
   test('below what a fresh worker needs: said once, and no loop of recycles', async () => {
