@@ -189,7 +189,7 @@ describe('policyOf', () => {
       unresponsiveTimeoutMs: 30_000,
       budgetBytes: 512 * 2 ** 20,
       roomBytes: 0,
-      minAgeMs: 10_000,
+      minAgeMs: 5000,
       predict: true,
       heal: true,
       fitWorkers: true,
