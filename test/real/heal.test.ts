@@ -29,7 +29,9 @@ test.skipIf(!existsSync('/proc/self/status'))(
     const peak = memoryOf(pids);
     expect(peak).toBeGreaterThan(floor + 2 * 40 * MIB);
 
-    await pool.waitForTold('healed', 2, HEALED_WITHIN_MS);
+    // The kernel may have given every connection to one of them.
+    const grown = pids.filter((pid) => memoryOf([pid]) > floor + 40 * MIB);
+    await pool.waitForTold('healed', grown.length, HEALED_WITHIN_MS);
     expect(pool.told('recycle_started')).toEqual([]);
     expect(memoryOf(pids)).toBeLessThan(floor + (peak - floor) * 0.35);
     expect(memoryOf([bare.pid])).toBeGreaterThan(barePeak * 0.8);

