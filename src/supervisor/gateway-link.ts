@@ -83,8 +83,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     detach(end) {
       const gone = ends.get(end);
       const queue = gone?.queue ?? null;
-      if (queue !== null)
-        past = addQueues([{ ...queue, depth: 0 }, ...(past === null ? [] : [past])]);
+      if (queue !== null) past = addQueues([{ ...queue, depth: 0 }, past]);
       ends.delete(end);
       for (const [id, behind] of workers) {
         behind.pastRequests += gone?.reports.get(id)?.requests ?? 0;
@@ -144,11 +143,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
       tellAll({ type: 'configure', settings });
     },
     ask: (path, timeoutMs) => ask(null, path, timeoutMs),
-    queue: () =>
-      addQueues([
-        ...[...ends.values()].flatMap(({ queue }) => queue ?? []),
-        ...(past === null ? [] : [past]),
-      ]),
+    queue: () => addQueues([...[...ends.values()].map(({ queue }) => queue), past]),
   };
 }
 
@@ -279,8 +274,8 @@ function addReports(reports: readonly WorkerReport[], pastRequests: number): Wor
   };
 }
 
-function addQueues(queues: readonly QueueReport[]): QueueReport | null {
-  const [first, ...others] = queues;
+function addQueues(queues: readonly (QueueReport | null)[]): QueueReport | null {
+  const [first, ...others] = queues.filter((queue) => queue !== null);
   if (first === undefined) return null;
   const addLists = (a: readonly number[], b: readonly number[]): number[] =>
     a.map((value, index) => value + (b[index] ?? 0));

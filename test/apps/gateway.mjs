@@ -1,23 +1,11 @@
 /**
  * The gateway as an app, for a pool without workers of its own kind: it forwards to whatever
- * listens on $UNIX_SOCKET.
+ * listens on $UNIX_SOCKET, with the settings in $SETTINGS.
  */
 process.env.COFFERDAM_GATEWAY = JSON.stringify({
   listen: { port: Number(process.env.PORT), host: '127.0.0.1' },
   tls: null,
-  settings: {
-    kind: 'http',
-    queueLength: 1000,
-    queueTimeoutMs: 10_000,
-    requestTimeoutMs: 0,
-    slowLogMs: 0,
-    bodyLimitBytes: 64 * 1024 * 1024,
-    spoolAboveBytes: 1024 * 1024,
-    trustedProxies: [],
-    probePath: null,
-    root: null,
-    php: null,
-  },
+  settings: JSON.parse(process.env.SETTINGS),
 });
 await import('../../dist/data/gateway/main.js');
 process.emit('message', {

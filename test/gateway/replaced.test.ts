@@ -9,6 +9,7 @@ import { APPS_FOLDER, ECHO_APP, killTree, waitUntil } from '../support/processes
 import { recycleTimes, RECYCLE_TEST_MS } from '../support/recycling.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { failureClasses, NO_FAILURES } from '../support/tally.ts';
+import { SETTINGS } from './harness.ts';
 
 const RECYCLES = 6;
 
@@ -19,7 +20,7 @@ test('gateways are recycled without a loss', { timeout: RECYCLE_TEST_MS }, async
   onTestFinished(() => killTree(worker.pid ?? 0));
   await waitUntil('the app listens', () => existsSync(socket));
   const pool = await serve([`${APPS_FOLDER}gateway.mjs`, '--workers', '2'], {
-    env: { UNIX_SOCKET: socket },
+    env: { UNIX_SOCKET: socket, SETTINGS: JSON.stringify(SETTINGS) },
   });
   await pool.waitForTold('all_ready');
   const clients = [

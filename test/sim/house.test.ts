@@ -9,7 +9,7 @@ import type { PoolState } from '../../src/control/pool.ts';
 import { createDice, type Dice } from './dice.ts';
 import { advance, createGame, feed, nextAt, type Game } from './game.ts';
 import { perform } from './processes.ts';
-import { drawPolicy, HEALTHY, MEBIBYTE, type Scenario } from './scenario.ts';
+import { leakyPolicy, HEALTHY, MEBIBYTE, type Scenario } from './scenario.ts';
 
 const games = Math.ceil(Number(process.env['SIM_SEEDS'] ?? 800) / 140);
 const only = process.env['SIM_HOUSE_SEED'];
@@ -124,7 +124,7 @@ function drawHouse(
   const scenarios = sizes.map((size, at): Scenario => {
     const perSecond = areAlike ? 50 : dice.pick([5, 50, 500]);
     return {
-      policy: policyWith(drawPolicy(dice), size, budgetBytes),
+      policy: leakyPolicy(dice, size, budgetBytes),
       nature: {
         ...HEALTHY,
         bootMs: boots[at] ?? 500,
@@ -140,26 +140,4 @@ function drawHouse(
     };
   });
   return { scenarios, budgetBytes, playMs: CYCLES * cycleMs };
-}
-
-function policyWith(drawn: Scenario['policy'], workers: number, budgetBytes: number) {
-  const off = { maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, roomBytes: 0 };
-  return {
-    ...drawn,
-    ...off,
-    budgetBytes,
-    workers,
-    workersMin: workers,
-    workersMax: workers,
-    gate: 1,
-    surge: 1,
-    bootTimeoutMs: 60_000,
-    drainTimeoutMs: 10_000,
-    longDrainTimeoutMs: 10_000,
-    killTimeoutMs: 5000,
-    minAgeMs: 10_000,
-    predict: true,
-    fitWorkers: false,
-    strategy: 'static' as const,
-  };
 }

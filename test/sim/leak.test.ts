@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import type { Dice } from './dice.ts';
 import { feed, createGame, run, type Game } from './game.ts';
 import { perform } from './processes.ts';
-import { drawPolicy, HEALTHY, MEBIBYTE, type Scenario } from './scenario.ts';
+import { leakyPolicy, HEALTHY, MEBIBYTE, type Scenario } from './scenario.ts';
 
 /** Long games: each is a minute or more of a pool that works all the time. */
 const games = Math.ceil(Number(process.env['SIM_SEEDS'] ?? 800) / 40);
@@ -111,24 +111,7 @@ function leak(scenario: Scenario, leakedBytes: number, cycleMs: number): Scenari
 
 function drawBase(dice: Dice): Scenario {
   const workers = dice.whole(1, 6);
-  const off = { maxRequests: 0, maxMemoryBytes: 0, maxAgeMs: 0, budgetBytes: 0, roomBytes: 0 };
-  const policy = {
-    ...drawPolicy(dice),
-    ...off,
-    workers,
-    workersMin: workers,
-    workersMax: workers,
-    gate: 1,
-    surge: 1,
-    bootTimeoutMs: 60_000,
-    drainTimeoutMs: 10_000,
-    longDrainTimeoutMs: 10_000,
-    killTimeoutMs: 5000,
-    minAgeMs: 10_000,
-    predict: true,
-    fitWorkers: false,
-    strategy: 'static' as const,
-  };
+  const policy = leakyPolicy(dice, workers, 0);
   const nature = {
     ...HEALTHY,
     bootMs: dice.pick([100, 500, 2000, 5000]),

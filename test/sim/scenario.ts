@@ -111,6 +111,31 @@ export function drawScenario(dice: Dice): Scenario {
   };
 }
 
+/** Nothing but memory moves such a pool: for games about leaks. */
+export function leakyPolicy(dice: Dice, workers: number, budgetBytes: number): Policy {
+  return {
+    ...drawPolicy(dice),
+    maxRequests: 0,
+    maxMemoryBytes: 0,
+    maxAgeMs: 0,
+    roomBytes: 0,
+    budgetBytes,
+    workers,
+    workersMin: workers,
+    workersMax: workers,
+    gate: 1,
+    surge: 1,
+    bootTimeoutMs: 60_000,
+    drainTimeoutMs: 10_000,
+    longDrainTimeoutMs: 10_000,
+    killTimeoutMs: 5000,
+    minAgeMs: 10_000,
+    predict: true,
+    fitWorkers: false,
+    strategy: 'static',
+  };
+}
+
 export function drawPolicy(dice: Dice): Policy {
   const workersMin = dice.whole(1, 2);
   const workersMax = workersMin + dice.whole(0, 4);
