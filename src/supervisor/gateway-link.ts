@@ -12,9 +12,15 @@ import type {
 } from '../data/gateway/messages.ts';
 import type { SupervisorMessage, WorkerMessage, WorkerReport } from '../protocol.ts';
 import { createAsks, type AppAnswer } from './asks.ts';
+import { addQueues, addReports } from './gateway-reports.ts';
 
 /** How a worker is reached, and what for. */
 export type Order = Omit<Extract<ToGateway, { type: 'worker' }>, 'type' | 'worker'>;
+
+/** How long what it keeps open may still go on. */
+export type Farewell = (
+  limits: Pick<SupervisorMessage & { type: 'drain' }, 'deadlineMs' | 'longDeadlineMs'>,
+) => void;
 
 /** A worker as its process knows it: what concerns its requests is done by the gateways. */
 export interface Upstream {
@@ -32,8 +38,11 @@ export interface GatewayLink {
   attach(end: GatewayEnd): void;
   detach(end: GatewayEnd): void;
   heard(end: GatewayEnd, message: FromGateway): void;
-  /** A worker's process was started: from now on the gateways try to reach it. */
-  add(order: Order, hear: (message: WorkerMessage) => void): Upstream;
+  /**
+   * A worker's process was started: from now on the gateways try to reach it. `settled`, once: it
+   * drains, and what it keeps open for long is all there.
+   */
+  add(order: Order, hear: (message: WorkerMessage) => void, settled?: Farewell): Upstream;
   configure(settings: GatewaySettings): void;
   /** GET this path in the app, ahead of all that waits; rejects when nobody answers in time. */
   ask(path: string, timeoutMs: number): Promise<AppAnswer>;
@@ -73,7 +82,7 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
 
   return {
     attach(end) {
-      ends.set(end, { queue: null, reports: new Map(), drained: new Set() });
+      ends.set(end, { queue: null, reports: new Map(), settled: new Set(), drained: new Set() });
       if (settings !== null) end.post({ type: 'configure', settings });
       for (const [worker, behind] of workers) {
         const requestLimit = limitLeft(worker, behind, ends);
@@ -88,14 +97,15 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
       for (const [id, behind] of workers) {
         behind.pastRequests += gone?.reports.get(id)?.requests ?? 0;
         // What it was drained of, nobody else will speak of.
+        noteSettled(id, behind, ends);
         if (behind.draining && isDrained(id, ends)) behind.hear(DRAINED);
       }
     },
     heard: (end, message) => hear({ end, ends, workers, asks, options }, message),
-    add(order, hear) {
+    add(order, hear, settled) {
       lastId += 1;
       const worker = lastId;
-      const behind: Behind = { order, hear, draining: false, pastRequests: 0 };
+      const behind: Behind = { order, hear, farewell: null, draining: false, pastRequests: 0 };
       workers.set(worker, behind);
       tellAll({ type: 'worker', worker, ...order });
       return {
@@ -104,7 +114,9 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
             case 'drain': {
               behind.draining = true;
               const { deadlineMs, longDeadlineMs } = message;
+              behind.farewell = () => settled?.({ deadlineMs, longDeadlineMs });
               tellAll({ type: 'drain', worker, deadlineMs, longDeadlineMs });
+              noteSettled(worker, behind, ends);
               if (ends.size === 0) hear(DRAINED);
               return;
             }
@@ -131,9 +143,10 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
         remove() {
           if (!workers.delete(worker)) return;
           tellAll({ type: 'gone', worker });
-          for (const { reports, drained } of ends.values()) {
-            reports.delete(worker);
-            drained.delete(worker);
+          for (const end of ends.values()) {
+            end.reports.delete(worker);
+            end.settled.delete(worker);
+            end.drained.delete(worker);
           }
         },
       };
@@ -160,12 +173,15 @@ const DRAINED: WorkerMessage = {
 interface End {
   queue: QueueReport | null;
   readonly reports: Map<UpstreamId, WorkerReport>;
+  readonly settled: Set<UpstreamId>;
   readonly drained: Set<UpstreamId>;
 }
 
 interface Behind {
   readonly order: Order;
   readonly hear: (message: WorkerMessage) => void;
+  /** What is still to be said when it has settled. */
+  farewell: (() => void) | null;
   draining: boolean;
   /** Those that it answered through gateways that are gone. */
   pastRequests: number;
@@ -209,11 +225,20 @@ function hear({ end, ends, workers, asks, options }: Hearing, message: FromGatew
       return;
     case 'overdue':
       return behind.hear(message);
+    case 'settled':
+      from.settled.add(message.worker);
+      return noteSettled(message.worker, behind, ends);
     case 'drained':
       from.drained.add(message.worker);
       if (isDrained(message.worker, ends)) behind.hear({ type: 'drained', result: message.result });
       return;
   }
+}
+
+function noteSettled(worker: UpstreamId, behind: Behind, ends: ReadonlyMap<GatewayEnd, End>): void {
+  if (![...ends.values()].every(({ settled }) => settled.has(worker))) return;
+  behind.farewell?.();
+  behind.farewell = null;
 }
 
 function isDrained(worker: UpstreamId, ends: ReadonlyMap<GatewayEnd, End>): boolean {
@@ -256,39 +281,4 @@ function limitLeft(
   if (order.requestLimit === 0) return 0;
   const { requests } = addReports(reportsOf(worker, ends), pastRequests);
   return Math.max(1, order.requestLimit - requests);
-}
-
-function addReports(reports: readonly WorkerReport[], pastRequests: number): WorkerReport {
-  const sum = (read: (report: WorkerReport) => number): number =>
-    reports.reduce((total, report) => total + read(report), 0);
-  return {
-    requests: pastRequests + sum(({ requests }) => requests),
-    inFlight: sum(({ inFlight }) => inFlight),
-    longLived: sum(({ longLived }) => longLived),
-    connections: sum(({ connections }) => connections),
-    heapUsedBytes: 0,
-    eventLoopUtilization: Math.min(
-      1,
-      sum(({ eventLoopUtilization }) => eventLoopUtilization),
-    ),
-  };
-}
-
-function addQueues(queues: readonly (QueueReport | null)[]): QueueReport | null {
-  const [first, ...others] = queues.filter((queue) => queue !== null);
-  if (first === undefined) return null;
-  const addLists = (a: readonly number[], b: readonly number[]): number[] =>
-    a.map((value, index) => value + (b[index] ?? 0));
-  return others.reduce(
-    (sum, queue) => ({
-      depth: sum.depth + queue.depth,
-      limit: Math.max(sum.limit, queue.limit),
-      waits: addLists(sum.waits, queue.waits),
-      waitSumMs: sum.waitSumMs + queue.waitSumMs,
-      rejected: addLists(sum.rejected, queue.rejected),
-      abandoned: sum.abandoned + queue.abandoned,
-      retried: sum.retried + queue.retried,
-    }),
-    first,
-  );
 }

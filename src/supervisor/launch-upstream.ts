@@ -106,7 +106,10 @@ function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'ad
             if (message.type !== 'listening') return listener.onMessage(message, handle);
             handle?.close();
             const { address } = message;
-            upstream ??= link.add({ slot: birth.slot, address, ...order }, hear);
+            // Its connections are the gateway's; only the app knows what to say to a WebSocket.
+            upstream ??= link.add({ slot: birth.slot, address, ...order }, hear, (limits) =>
+              process_.send({ type: 'leaving', ...limits }),
+            );
           },
           onExit(exit) {
             upstream?.remove();
@@ -119,11 +122,6 @@ function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'ad
         send(message, handle) {
           if (message.type === 'heal' || upstream === null) {
             return process_.send(message, handle);
-          }
-          if (message.type === 'drain') {
-            // Its connections are the gateway's; only the app knows what to say to a WebSocket.
-            const { deadlineMs, longDeadlineMs } = message;
-            process_.send({ type: 'leaving', deadlineMs, longDeadlineMs });
           }
           upstream.send(message);
         },

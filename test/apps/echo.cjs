@@ -24,6 +24,7 @@
  *   EXIT_AFTER=n       exit(EXIT_CODE or 0) once n requests were answered
  *   IGNORE_TERM=1 · EXIT_ON_TERM=1 (process.exit at once)
  *   BLOCK_LOOP=ms      block for good so long after listening     DISCONNECT_IPC=ms  the same for IPC
+ *   UPGRADE_MS=ms      a WebSocket is agreed to after so long
  *   POLITE=1           on `cofferdam:drain` say goodbye to WebSockets (1001) and SSE (`event: bye`)
  *   FAULT_FILE=path    lines of NAME=value read at boot that win over the environment: how a test
  *                      makes later generations behave differently from the first
@@ -186,10 +187,13 @@ function upgrade(request, socket, head) {
   const { WebSocketServer } = require('ws');
   webSockets ??= new WebSocketServer({ noServer: true });
   if (new URL(request.url, 'http://app').pathname !== '/ws') return void socket.destroy();
-  webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-    webSocket.on('message', (data, isBinary) => webSocket.send(data, { binary: isBinary }));
-    webSocket.on('error', () => {});
-  });
+  const agree = () =>
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      webSocket.on('message', (data, isBinary) => webSocket.send(data, { binary: isBinary }));
+      webSocket.on('error', () => {});
+    });
+  if (settings.UPGRADE_MS) setTimeout(agree, Number(settings.UPGRADE_MS));
+  else agree();
 }
 
 function sayGoodbye() {

@@ -202,6 +202,22 @@ describe('a Node app behind the gateway', () => {
     expect(failureClasses(await sockets.stop())).toEqual(NO_FAILURES);
   });
 
+  test('says goodbye to a WebSocket that was agreed to while it left', async () => {
+    const args = [ECHO_APP, '--workers', '1', ...gateway];
+    const pool = await serve(args, { env: { POLITE: '1', UPGRADE_MS: '2000' } });
+    await pool.waitForTold('all_ready', 2);
+    const sockets = startWebSockets(pool.url, 1);
+    await waitUntil('it is on its way', async () => {
+      const { workers } = await statusOfPool(pool);
+      return workers.some(({ inFlight }) => inFlight > 0);
+    });
+    pool.signal('SIGUSR2');
+    await pool.waitForTold('recycled');
+    expect(pool.told('recycled')[0]).toMatchObject({ cutLongLived: 0, killed: false });
+    await waitUntil('its goodbye', () => sockets.goodbyes === 1);
+    expect(failureClasses(await sockets.stop())).toEqual(NO_FAILURES);
+  });
+
   test('with a full queue: 503, when to come again, and it is counted', async () => {
     const limits = ['--concurrency', '1', '--queue-length', '1', '--ops', '127.0.0.1:0'];
     const pool = await serve([ECHO_APP, '--workers', '1', ...gateway, ...limits]);

@@ -6,7 +6,7 @@ import { connect as openSocket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pump, type Dispatch } from './dispatch.ts';
 import type { Door } from './door.ts';
-import type { Job } from './job.ts';
+import { mayBecomeLongLived, type Job } from './job.ts';
 import type { FromGateway, ToGateway, UpstreamId } from './messages.ts';
 import { createMember, reportOf, type Member, type Rotation } from './rotation.ts';
 import type { Upstream, UpstreamAddress } from './types.ts';
@@ -43,6 +43,7 @@ export function suspectWorker(crew: Crew, member: Member<Job>): void {
 export function drainWorker(crew: Crew, id: UpstreamId): void {
   const member = crew.rotation.members.get(id);
   if (member === undefined) {
+    crew.tell({ type: 'settled', worker: id });
     const result = { moved: 0, cutRequests: 0, cutLongLived: 0 };
     return crew.tell({ type: 'drained', worker: id, result });
   }
@@ -51,8 +52,20 @@ export function drainWorker(crew: Crew, id: UpstreamId): void {
   noteFreed(crew, member);
 }
 
+/**
+ * Called whenever one of its requests is over, or has become a long-lived one. An app says goodbye
+ * once, to those that it knows: an upgrade on its way to it would miss that.
+ */
+export function noteSettled(crew: Crew, member: Member<Job>): void {
+  if (member.phase !== 'draining' || settled.has(member)) return;
+  if (member.jobs.some(mayBecomeLongLived)) return;
+  settled.add(member);
+  crew.tell({ type: 'settled', worker: member.id });
+}
+
 /** Called whenever a worker holds one request less. */
 export function noteFreed(crew: Crew, member: Member<Job>): void {
+  noteSettled(crew, member);
   if (member.jobs.length > 0) return;
   if (member.phase !== 'draining' && member.phase !== 'spent') return;
   member.upstream.release();
@@ -95,6 +108,7 @@ export function reportWorkers(crew: Crew): void {
 
 const orders = new WeakMap<Member<Job>, WorkerOrder>();
 const drained = new WeakSet<Member<Job>>();
+const settled = new WeakSet<Member<Job>>();
 
 /** A worker that boots is asked again after this long, then ever more rarely. */
 const FIRST_PAUSE_MS = 10;

@@ -46,6 +46,8 @@ export interface DispatchParts {
   /** A request failed on it in a way that may mean its death. */
   readonly suspect: (member: Member<Job>) => void;
   readonly scriptOf: (target: string) => string | null;
+  /** One of its requests has become a long-lived one. */
+  readonly settled: (member: Member<Job>) => void;
   /** It holds one request less. */
   readonly freed: (member: Member<Job>) => void;
 }
@@ -127,6 +129,7 @@ async function run(dispatch: Dispatch, job: Job, member: Member<Job>): Promise<v
     job.isLongLived = true;
     member.longLived += 1;
     clearTimeout(job.deadline ?? undefined);
+    dispatch.settled(member);
   };
   settle(dispatch, job, member, await member.upstream.forward(job, { last }));
 }

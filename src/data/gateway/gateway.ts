@@ -8,6 +8,7 @@ import {
   drainWorker,
   forgetWorker,
   noteFreed,
+  noteSettled,
   reportWorkers,
   suspectWorker,
   type Crew,
@@ -77,6 +78,7 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
     settings: () => settings,
     scriptOf: (target) => scriptOf(parts.locate, target, settings),
     suspect: (member) => suspectWorker(crew, member),
+    settled: (member) => noteSettled(crew, member),
     freed: (member) => noteFreed(crew, member),
   });
   const door = createDoor((job) => submit(dispatch, job));

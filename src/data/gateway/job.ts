@@ -75,6 +75,12 @@ export function hasWholeBody(job: Job): boolean {
   return job.body.replayable || !job.body.wasOpened();
 }
 
+/** Whether its answer may be a WebSocket or an event stream, and has not begun. */
+export function mayBecomeLongLived({ isLongLived, tunnel, request }: Job): boolean {
+  if (isLongLived) return false;
+  return tunnel !== undefined || (request.headers.accept ?? '').includes('text/event-stream');
+}
+
 // --- internal ---
 
 /** RFC 9110, 9.2.2. */

@@ -58,6 +58,8 @@ export type FromGateway =
   | { readonly type: 'report'; readonly worker: UpstreamId; readonly report: WorkerReport }
   /** It was given its last request (limit reached); it stays out of rotation. */
   | { readonly type: 'spent'; readonly worker: UpstreamId }
+  /** It drains, and none of its requests can become a long-lived one any more. */
+  | { readonly type: 'settled'; readonly worker: UpstreamId }
   | { readonly type: 'drained'; readonly worker: UpstreamId; readonly result: DrainResult }
   /**
    * A request ran past its deadline: the worker is stuck in it. One that holds a single request
