@@ -1,11 +1,12 @@
 /**
  * What the agent costs the app that it lives in: the same app with and without it, side by side.
  *
- *   node bench/agent-cost.mjs [--rounds 15] [--app hello|express] [--only a,b] [--node PATH]
+ *   node bench/agent-cost.mjs [--starts 5] [--app hello|express] [--only a,b] [--node PATH]
  *
- * All servers run all the time and are loaded in turn, in short bursts: a machine that is busy with
- * something else hits all of them alike. Read the ratios, which are medians over the rounds, and
- * not the times.
+ * All servers run side by side and are loaded in turn, in short bursts: a machine that is busy with
+ * something else hits all of them alike. They are started anew several times, for two processes of
+ * the same program may differ by 20 % as long as they live. Read the ratios, which are medians over
+ * all bursts, and not the times.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -19,16 +20,17 @@ import { circumstances, median, table } from './report.mjs';
 
 const { values: flags } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '15' },
+    starts: { type: 'string', default: '5' },
     app: { type: 'string', default: 'hello' },
     only: { type: 'string' },
     node: { type: 'string', default: NODE },
   },
 });
-const ROUNDS = Number(flags.rounds);
+const STARTS = Number(flags.starts);
+const ROUNDS = 3;
 const BURST_SECONDS = 1;
 /** Until V8 has compiled what is hot, and the young generation has its size. */
-const WARM_UP_SECONDS = 3;
+const WARM_UP_SECONDS = 2;
 const MIB = 2 ** 20;
 
 const MODES = { 'keep-alive': [], 'connection per request': ['-H', 'Connection: close'] };
@@ -51,42 +53,56 @@ await installPackages('bench');
 await build();
 const { readSmapsRollup } = await import('../dist/metrics/process-memory.js');
 const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
-const servers = [];
+const names = choose(ALL, flags.only);
+/** By mode and name: what {@link burst} returns, once for each round of each start. */
+const samples = new Map(
+  Object.keys(MODES).map((mode) => [mode, new Map(names.map((name) => [name, []]))]),
+);
+let servers = [];
 try {
   process.stdout.write(`${circumstances(`node ${process.argv.slice(1).join(' ')}`)}\n`);
   process.stdout.write(`${flags.app}, ${flags.node}\n`);
-  for (const name of choose(ALL, flags.only)) servers.push(await serve(name));
-  for (const [mode, header] of Object.entries(MODES)) {
-    process.stdout.write(`\n${await compare(mode, header)}\n`);
+  for (let start = 0; start < STARTS; start += 1) {
+    for (const name of names) servers.push(await serve(name, join(scratch, `${start}-${name}`)));
+    for (const [mode, header] of Object.entries(MODES)) await load(samples.get(mode), header);
+    await stopAll();
   }
+  for (const [mode, taken] of samples) process.stdout.write(`\n${tableOf(mode, taken)}\n`);
 } finally {
-  for (const { running } of servers) await running.stop();
+  await stopAll();
   rmSync(scratch, { recursive: true, force: true });
 }
 
 // --- internal ---
 
-async function serve(name) {
-  const home = join(scratch, String(servers.length));
+async function serve(name, home) {
   const folder = prepareApp(join(ROOT, 'bench/apps', flags.app), join(home, 'app'));
   const { plan } = ALL[name];
   const command = { plan: (options) => ({ ...plan(options), command: flags.node }) };
   return { name, running: await start(command, folder, join(home, 'home')) };
 }
 
-async function compare(mode, header) {
+async function stopAll() {
+  const running = servers;
+  servers = [];
+  for (const server of running) await server.running.stop();
+}
+
+async function load(taken, header) {
   for (const { running } of servers) await wrk(running.url, WARM_UP_SECONDS, header);
-  const samples = new Map(servers.map(({ name }) => [name, []]));
   for (let round = 0; round < ROUNDS; round += 1) {
     for (let index = 0; index < servers.length; index += 1) {
       const { name, running } = servers[(index + round) % servers.length];
-      samples.get(name).push(await burst(running, header));
+      taken.get(name).push(await burst(running, header));
     }
   }
+}
+
+function tableOf(mode, taken) {
   const head = [mode, 'CPU µs/request', 'CPU ratio', 'rate ratio', 'anonymous MiB'];
   return table(
     head,
-    [...samples].map(([name, taken]) => row(name, taken, samples.get(PAIRS[name]))),
+    [...taken].map(([name, bursts]) => row(name, bursts, taken.get(PAIRS[name]))),
   );
 }
 
