@@ -13,10 +13,17 @@ const FPM = 'php-fpm8.2';
  * root, where `env` is for these and workers are replaced after so many requests (0 = never).
  */
 export const PHP_CONTENDERS = {
-  'nginx + php-fpm': { plan: fpmPlan },
-  'lighttpd + php-cgi': { plan: lighttpdPlan },
-  Cofferdam: { plan: cofferdamPlan },
+  'nginx + php-fpm': { plan: fpmPlan, programs: ['nginx', FPM] },
+  'lighttpd + php-cgi': { plan: lighttpdPlan, programs: ['lighttpd'] },
+  Cofferdam: { plan: cofferdamPlan, programs: [] },
 };
+
+/** Debian packages that are missing for these contenders; a whole run is too long for a surprise. */
+export function missingPackages(names) {
+  const isThere = (program) => spawnSync(program, ['-v'], { stdio: 'ignore' }).error === undefined;
+  const needed = ['wrk', 'php-cgi', ...names.flatMap((name) => PHP_CONTENDERS[name].programs)];
+  return needed.filter((program) => !isThere(program)).map((name) => PACKAGES[name] ?? name);
+}
 
 export function phpVersions() {
   const find = (file, args, pattern) => {
@@ -31,6 +38,8 @@ export function phpVersions() {
 }
 
 // --- internal ---
+
+const PACKAGES = { [FPM]: 'php8.2-fpm' };
 
 /** One tree: the shell becomes nginx, and php-fpm is its child. */
 function fpmPlan({ root, env, maxRequests }) {
@@ -55,7 +64,7 @@ function fpmPlan({ root, env, maxRequests }) {
   };
 }
 
-/** Debian's own settings, fastcgi_params included. */
+/** Debian's own settings, fastcgi_params included, but with more connections than 768. */
 function nginxConf({ root, port, home, socket }) {
   return `
 daemon off;
@@ -63,7 +72,7 @@ ${process.getuid() === 0 ? 'user root;' : ''}
 worker_processes auto;
 pid ${home}/nginx.pid;
 error_log ${home}/error.log warn;
-events { worker_connections 768; }
+events { worker_connections 2048; }
 http {
   sendfile on;
   tcp_nopush on;

@@ -1,9 +1,9 @@
 /**
  * PHP: what the gateway and its php-cgi do beside nginx with php-fpm and lighttpd with php-cgi.
  *
- *   node bench/php.mjs            3 rounds, about 15 minutes; writes docs/benchmarks.md
+ *   node bench/php.mjs            3 rounds, about 14 minutes; writes docs/benchmarks.md
  *   node bench/php.mjs --quick    one short round, only printed
- *   --rounds N   --seconds N   --only Cofferdam,...   --cases hello,wait,download,upload,wiki,recycling
+ *   --rounds N   --seconds N   --only Cofferdam,...   --cases hello,crowd,...
  *
  * Rounds are interleaved, and each begins with another contender.
  */
@@ -15,7 +15,7 @@ import { hasMediaWiki, installMediaWiki, MEDIAWIKI } from '../scripts/mediawiki.
 import { cpuSecondsOf, treeOf } from '../scripts/process-tree.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
 import { choose, COFFERDAM, start } from './contenders.mjs';
-import { PHP_CONTENDERS, phpVersions, WORKERS } from './php-contenders.mjs';
+import { missingPackages, PHP_CONTENDERS, phpVersions, WORKERS } from './php-contenders.mjs';
 import { circumstances, median, spread, table, writeSection } from './report.mjs';
 import { wrk } from './wrk.mjs';
 
@@ -29,12 +29,16 @@ const { values: flags } = parseArgs({
   },
 });
 const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 3));
-const RUN_SECONDS = Number(flags.seconds ?? (flags.quick ? 2 : 6));
+const RUN_SECONDS = Number(flags.seconds ?? (flags.quick ? 2 : 5));
 /** Every worker shall have been replaced at least three times. */
 const RECYCLING_SECONDS = RUN_SECONDS * 4;
 const WARM_UP_SECONDS = 1;
 /** Eight for each worker: most of them wait. */
 const CONNECTIONS = 32;
+/** Fits into every queue (php-fpm's `listen.backlog` is 511), and waits for more than a second. */
+const CROWD = 256;
+/** More than php-fpm's backlog holds. */
+const FLOOD = 640;
 const MAX_REQUESTS = 300;
 const MIB = 2 ** 20;
 
@@ -47,6 +51,18 @@ const CASES = {
   wait: { title: 'a page that waits 20 ms', path: '/wait.php' },
   download: { title: '1 MiB download', path: '/download.php' },
   upload: { title: '1 MiB upload', path: '/upload.php', args: UPLOAD },
+  crowd: {
+    title: `the 20 ms page, ${CROWD} connections`,
+    path: '/wait.php',
+    connections: CROWD,
+  },
+  flood: {
+    title: `the 20 ms page, ${FLOOD} connections`,
+    path: '/wait.php',
+    connections: FLOOD,
+    // Everybody waits for three seconds.
+    seconds: RUN_SECONDS * 2,
+  },
   wiki: {
     title: "MediaWiki's main page",
     path: '/index.php?title=Main_Page',
@@ -62,13 +78,18 @@ const CASES = {
   },
 };
 
+const names = choose(PHP_CONTENDERS, flags.only);
+const keys = choose(CASES, flags.cases).filter((key) => key !== 'wiki' || hasMediaWiki());
+const missing = missingPackages(names);
+if (missing.length > 0) {
+  process.stderr.write(`apt-get install --no-install-recommends ${missing.join(' ')}\n`);
+  process.exit(1);
+}
 await installPackages('bench');
 await build();
 const { readSmapsRollup } = await import('../dist/metrics/process-memory.js');
 const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
 try {
-  const names = choose(PHP_CONTENDERS, flags.only);
-  const keys = choose(CASES, flags.cases).filter((key) => key !== 'wiki' || hasMediaWiki());
   const command = ['node bench/php.mjs', ...process.argv.slice(2)].join(' ');
   const where = `${circumstances(command)} ${phpVersions()}; ${WORKERS} PHP workers each.`;
   const samples = await runRounds(names, keys);
@@ -120,15 +141,18 @@ async function measure(plan, cases, home) {
   try {
     const samples = {};
     for (const key of cases) {
-      const { path, args, seconds = RUN_SECONDS, warmUp = WARM_UP_SECONDS } = CASES[key];
+      const { path, args, connections = CONNECTIONS } = CASES[key];
+      const { seconds = RUN_SECONDS, warmUp = WARM_UP_SECONDS } = CASES[key];
       const url = new URL(path, running.url).href;
-      const load = { connections: CONNECTIONS, args };
+      const load = { connections, args };
       await wrk(url, { ...load, seconds: warmUp });
       const before = cpuSecondsOf(running.pid);
       const result = await wrk(url, { ...load, seconds });
       const cpuSeconds = cpuSecondsOf(running.pid) - before;
       samples[key] = {
         ...result,
+        // Who refuses quickly is not quick.
+        perSecond: result.perSecond * (1 - result.refused / result.requests),
         cpuMs: (cpuSeconds * 1000) / result.requests,
         pssBytes: await pssOf(running.pid),
       };
