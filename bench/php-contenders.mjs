@@ -9,8 +9,9 @@ export const WORKERS = 4;
 const FPM = 'php-fpm8.2';
 
 /**
- * `plan({root, env, maxRequests})` returns the plan of a contender that serves the scripts below a
- * root, where `env` is for these and workers are replaced after so many requests (0 = never).
+ * `plan({root, env, maxRequests, queue})` returns the plan of a contender that serves the scripts
+ * below a root, where `env` is for these and workers are replaced after so many requests (0 =
+ * never); `queue` (null: its own default) bounds who waits, where it can be told.
  */
 export const PHP_CONTENDERS = {
   'nginx + php-fpm': { plan: fpmPlan, programs: ['nginx', FPM] },
@@ -42,7 +43,7 @@ export function phpVersions() {
 const PACKAGES = { [FPM]: 'php8.2-fpm' };
 
 /** One tree: the shell becomes nginx, and php-fpm is its child. */
-function fpmPlan({ root, env, maxRequests }) {
+function fpmPlan({ root, env, maxRequests, queue }) {
   return ({ folder, port, home }) => {
     const socket = join(home, 'fpm.sock');
     const fpm = [
@@ -52,6 +53,7 @@ function fpmPlan({ root, env, maxRequests }) {
       `user = ${process.getuid()}`,
       `group = ${process.getgid()}`,
       `listen = ${socket}`,
+      ...(queue === null ? [] : [`listen.backlog = ${queue.length}`]),
       'pm = static',
       `pm.max_children = ${WORKERS}`,
       `pm.max_requests = ${maxRequests}`,
@@ -117,13 +119,14 @@ fastcgi.server = ( ".php" => ((
   };
 }
 
-function cofferdamPlan({ root, env, maxRequests }) {
+function cofferdamPlan({ root, env, maxRequests, queue }) {
   return ({ folder, port, opsPort }) => {
     const file = join(folder, 'cofferdam.toml');
     const config = [
       'kind = "php"',
       `root = "${root}"`,
       `max-requests = ${maxRequests}`,
+      ...(queue === null ? [] : [`queue-timeout = "${queue.timeout}"`]),
       '[env]',
       ...Object.entries(env).map(([name, value]) => `${name} = "${value}"`),
     ];

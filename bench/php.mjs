@@ -10,11 +10,13 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { hasMediaWiki, installMediaWiki, MEDIAWIKI } from '../scripts/mediawiki.mjs';
 import { cpuSecondsOf, treeOf } from '../scripts/process-tree.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
 import { choose, COFFERDAM, start } from './contenders.mjs';
+import { impatient } from './impatient.mjs';
 import { missingPackages, PHP_CONTENDERS, phpVersions, WORKERS } from './php-contenders.mjs';
 import { circumstances, median, spread, table, writeSection } from './report.mjs';
 import { wrk } from './wrk.mjs';
@@ -35,10 +37,14 @@ const RECYCLING_SECONDS = RUN_SECONDS * 4;
 const WARM_UP_SECONDS = 1;
 /** Eight for each worker: most of them wait. */
 const CONNECTIONS = 32;
-/** Fits into every queue (php-fpm's `listen.backlog` is 511), and waits for more than a second. */
+/** Fits into every queue, and waits for more than a second. */
 const CROWD = 256;
-/** More than php-fpm's backlog holds. */
-const FLOOD = 640;
+/** Twice as many as four workers can answer, by the clock; who waits for longer leaves. */
+const FLOOD = { rate: 400, patienceMs: 1000 };
+/** Half a second of work, to whoever can be told how many may wait, or for how long. */
+const SHORT_QUEUE = { length: 100, timeout: '500ms' };
+/** Until the last of a crowd has been answered, though it left. */
+const SETTLE_MS = 3000;
 const MAX_REQUESTS = 300;
 const MIB = 2 ** 20;
 
@@ -55,13 +61,14 @@ const CASES = {
     title: `the 20 ms page, ${CROWD} connections`,
     path: '/wait.php',
     connections: CROWD,
+    // What is left of a warm-up would wait in front of it.
+    warmUp: 0,
   },
   flood: {
-    title: `the 20 ms page, ${FLOOD} connections`,
+    title: `the 20 ms page, ${FLOOD.rate} requests/s, given up after ${FLOOD.patienceMs} ms`,
     path: '/wait.php',
-    connections: FLOOD,
-    // Everybody waits for three seconds.
-    seconds: RUN_SECONDS * 2,
+    app: 'flood',
+    flood: FLOOD,
   },
   wiki: {
     title: "MediaWiki's main page",
@@ -107,7 +114,11 @@ async function runRounds(names, keys) {
   const samples = Object.fromEntries(
     keys.map((key) => [key, Object.fromEntries(names.map((name) => [name, []]))]),
   );
-  const apps = { scripts: SCRIPTS, recycling: { ...SCRIPTS, maxRequests: MAX_REQUESTS } };
+  const apps = {
+    scripts: SCRIPTS,
+    flood: { ...SCRIPTS, queue: SHORT_QUEUE },
+    recycling: { ...SCRIPTS, maxRequests: MAX_REQUESTS },
+  };
   if (keys.includes('wiki')) {
     const folder = join(scratch, 'wiki');
     mkdirSync(folder);
@@ -119,7 +130,7 @@ async function runRounds(names, keys) {
       for (let index = 0; cases.length > 0 && index < names.length; index += 1) {
         const name = names[(index + round) % names.length];
         const home = join(scratch, `${app}-${round}-${index}`);
-        const plan = PHP_CONTENDERS[name].plan({ maxRequests: 0, ...site });
+        const plan = PHP_CONTENDERS[name].plan({ maxRequests: 0, queue: null, ...site });
         const measured = await measure(plan, cases, home);
         for (const [key, sample] of Object.entries(measured)) samples[key][name].push(sample);
         process.stderr.write(
@@ -145,15 +156,20 @@ async function measure(plan, cases, home) {
       const { seconds = RUN_SECONDS, warmUp = WARM_UP_SECONDS } = CASES[key];
       const url = new URL(path, running.url).href;
       const load = { connections, args };
-      await wrk(url, { ...load, seconds: warmUp });
+      if (warmUp > 0) await wrk(url, { ...load, seconds: warmUp });
+      else await sleep(SETTLE_MS);
       const before = cpuSecondsOf(running.pid);
-      const result = await wrk(url, { ...load, seconds });
+      const { flood } = CASES[key];
+      const result =
+        flood === undefined
+          ? await wrk(url, { ...load, seconds })
+          : await impatient(url, { ...flood, seconds });
       const cpuSeconds = cpuSecondsOf(running.pid) - before;
       samples[key] = {
         ...result,
         // Who refuses quickly is not quick.
-        perSecond: result.perSecond * (1 - result.refused / result.requests),
-        cpuMs: (cpuSeconds * 1000) / result.requests,
+        perSecond: result.perSecond * (1 - result.refused / Math.max(1, result.requests)),
+        cpuMs: (cpuSeconds * 1000) / Math.max(1, result.requests),
         pssBytes: await pssOf(running.pid),
       };
     }
