@@ -9,14 +9,22 @@ export const WORKERS = 4;
 const FPM = 'php-fpm8.2';
 
 /**
- * `plan({root, env, maxRequests})` returns the plan of a contender that serves the scripts below a
- * root, where `env` is for these and workers are replaced after so many requests (0 = never).
+ * `plan({root, env, maxRequests, queue})` returns the plan of a contender that serves the scripts
+ * below a root, where `env` is for these and workers are replaced after so many requests (0 =
+ * never); `queue` (null: its own default) bounds who waits, where it can be told.
  */
 export const PHP_CONTENDERS = {
-  'nginx + php-fpm': { plan: fpmPlan },
-  'lighttpd + php-cgi': { plan: lighttpdPlan },
-  Cofferdam: { plan: cofferdamPlan },
+  'nginx + php-fpm': { plan: fpmPlan, programs: ['nginx', FPM] },
+  'lighttpd + php-cgi': { plan: lighttpdPlan, programs: ['lighttpd'] },
+  Cofferdam: { plan: cofferdamPlan, programs: [] },
 };
+
+/** Debian packages that are missing for these contenders; a whole run is too long for a surprise. */
+export function missingPackages(names) {
+  const isThere = (program) => spawnSync(program, ['-v'], { stdio: 'ignore' }).error === undefined;
+  const needed = ['wrk', 'php-cgi', ...names.flatMap((name) => PHP_CONTENDERS[name].programs)];
+  return needed.filter((program) => !isThere(program)).map((name) => PACKAGES[name] ?? name);
+}
 
 export function phpVersions() {
   const find = (file, args, pattern) => {
@@ -32,8 +40,10 @@ export function phpVersions() {
 
 // --- internal ---
 
+const PACKAGES = { [FPM]: 'php8.2-fpm' };
+
 /** One tree: the shell becomes nginx, and php-fpm is its child. */
-function fpmPlan({ root, env, maxRequests }) {
+function fpmPlan({ root, env, maxRequests, queue }) {
   return ({ folder, port, home }) => {
     const socket = join(home, 'fpm.sock');
     const fpm = [
@@ -43,6 +53,7 @@ function fpmPlan({ root, env, maxRequests }) {
       `user = ${process.getuid()}`,
       `group = ${process.getgid()}`,
       `listen = ${socket}`,
+      ...(queue === null ? [] : [`listen.backlog = ${queue.length}`]),
       'pm = static',
       `pm.max_children = ${WORKERS}`,
       `pm.max_requests = ${maxRequests}`,
@@ -55,7 +66,7 @@ function fpmPlan({ root, env, maxRequests }) {
   };
 }
 
-/** Debian's own settings, fastcgi_params included. */
+/** Debian's own settings, fastcgi_params included, but with more connections than 768. */
 function nginxConf({ root, port, home, socket }) {
   return `
 daemon off;
@@ -63,7 +74,7 @@ ${process.getuid() === 0 ? 'user root;' : ''}
 worker_processes auto;
 pid ${home}/nginx.pid;
 error_log ${home}/error.log warn;
-events { worker_connections 768; }
+events { worker_connections 2048; }
 http {
   sendfile on;
   tcp_nopush on;
@@ -108,13 +119,14 @@ fastcgi.server = ( ".php" => ((
   };
 }
 
-function cofferdamPlan({ root, env, maxRequests }) {
+function cofferdamPlan({ root, env, maxRequests, queue }) {
   return ({ folder, port, opsPort }) => {
     const file = join(folder, 'cofferdam.toml');
     const config = [
       'kind = "php"',
       `root = "${root}"`,
       `max-requests = ${maxRequests}`,
+      ...(queue === null ? [] : [`queue-timeout = "${queue.timeout}"`]),
       '[env]',
       ...Object.entries(env).map(([name, value]) => `${name} = "${value}"`),
     ];

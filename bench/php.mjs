@@ -1,21 +1,23 @@
 /**
  * PHP: what the gateway and its php-cgi do beside nginx with php-fpm and lighttpd with php-cgi.
  *
- *   node bench/php.mjs            3 rounds, about 15 minutes; writes docs/benchmarks.md
+ *   node bench/php.mjs            3 rounds, about 14 minutes; writes docs/benchmarks.md
  *   node bench/php.mjs --quick    one short round, only printed
- *   --rounds N   --seconds N   --only Cofferdam,...   --cases hello,wait,download,upload,wiki,recycling
+ *   --rounds N   --seconds N   --only Cofferdam,...   --cases hello,crowd,...
  *
  * Rounds are interleaved, and each begins with another contender.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { hasMediaWiki, installMediaWiki, MEDIAWIKI } from '../scripts/mediawiki.mjs';
 import { cpuSecondsOf, treeOf } from '../scripts/process-tree.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
 import { choose, COFFERDAM, start } from './contenders.mjs';
-import { PHP_CONTENDERS, phpVersions, WORKERS } from './php-contenders.mjs';
+import { impatient } from './impatient.mjs';
+import { missingPackages, PHP_CONTENDERS, phpVersions, WORKERS } from './php-contenders.mjs';
 import { circumstances, median, spread, table, writeSection } from './report.mjs';
 import { wrk } from './wrk.mjs';
 
@@ -29,12 +31,20 @@ const { values: flags } = parseArgs({
   },
 });
 const ROUNDS = Number(flags.rounds ?? (flags.quick ? 1 : 3));
-const RUN_SECONDS = Number(flags.seconds ?? (flags.quick ? 2 : 6));
+const RUN_SECONDS = Number(flags.seconds ?? (flags.quick ? 2 : 5));
 /** Every worker shall have been replaced at least three times. */
 const RECYCLING_SECONDS = RUN_SECONDS * 4;
 const WARM_UP_SECONDS = 1;
 /** Eight for each worker: most of them wait. */
 const CONNECTIONS = 32;
+/** Fits into every queue, and waits for more than a second. */
+const CROWD = 256;
+/** Twice as many as four workers can answer, by the clock; who waits for longer leaves. */
+const FLOOD = { rate: 400, patienceMs: 1000 };
+/** Half a second of work, to whoever can be told how many may wait, or for how long. */
+const SHORT_QUEUE = { length: 100, timeout: '500ms' };
+/** Until the last of a crowd has been answered, though it left. */
+const SETTLE_MS = 3000;
 const MAX_REQUESTS = 300;
 const MIB = 2 ** 20;
 
@@ -47,6 +57,19 @@ const CASES = {
   wait: { title: 'a page that waits 20 ms', path: '/wait.php' },
   download: { title: '1 MiB download', path: '/download.php' },
   upload: { title: '1 MiB upload', path: '/upload.php', args: UPLOAD },
+  crowd: {
+    title: `the 20 ms page, ${CROWD} connections`,
+    path: '/wait.php',
+    connections: CROWD,
+    // What is left of a warm-up would wait in front of it.
+    warmUp: 0,
+  },
+  flood: {
+    title: `the 20 ms page, ${FLOOD.rate} requests/s, given up after ${FLOOD.patienceMs} ms`,
+    path: '/wait.php',
+    app: 'flood',
+    flood: FLOOD,
+  },
   wiki: {
     title: "MediaWiki's main page",
     path: '/index.php?title=Main_Page',
@@ -62,13 +85,18 @@ const CASES = {
   },
 };
 
+const names = choose(PHP_CONTENDERS, flags.only);
+const keys = choose(CASES, flags.cases).filter((key) => key !== 'wiki' || hasMediaWiki());
+const missing = missingPackages(names);
+if (missing.length > 0) {
+  process.stderr.write(`apt-get install --no-install-recommends ${missing.join(' ')}\n`);
+  process.exit(1);
+}
 await installPackages('bench');
 await build();
 const { readSmapsRollup } = await import('../dist/metrics/process-memory.js');
 const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
 try {
-  const names = choose(PHP_CONTENDERS, flags.only);
-  const keys = choose(CASES, flags.cases).filter((key) => key !== 'wiki' || hasMediaWiki());
   const command = ['node bench/php.mjs', ...process.argv.slice(2)].join(' ');
   const where = `${circumstances(command)} ${phpVersions()}; ${WORKERS} PHP workers each.`;
   const samples = await runRounds(names, keys);
@@ -86,7 +114,11 @@ async function runRounds(names, keys) {
   const samples = Object.fromEntries(
     keys.map((key) => [key, Object.fromEntries(names.map((name) => [name, []]))]),
   );
-  const apps = { scripts: SCRIPTS, recycling: { ...SCRIPTS, maxRequests: MAX_REQUESTS } };
+  const apps = {
+    scripts: SCRIPTS,
+    flood: { ...SCRIPTS, queue: SHORT_QUEUE },
+    recycling: { ...SCRIPTS, maxRequests: MAX_REQUESTS },
+  };
   if (keys.includes('wiki')) {
     const folder = join(scratch, 'wiki');
     mkdirSync(folder);
@@ -98,7 +130,7 @@ async function runRounds(names, keys) {
       for (let index = 0; cases.length > 0 && index < names.length; index += 1) {
         const name = names[(index + round) % names.length];
         const home = join(scratch, `${app}-${round}-${index}`);
-        const plan = PHP_CONTENDERS[name].plan({ maxRequests: 0, ...site });
+        const plan = PHP_CONTENDERS[name].plan({ maxRequests: 0, queue: null, ...site });
         const measured = await measure(plan, cases, home);
         for (const [key, sample] of Object.entries(measured)) samples[key][name].push(sample);
         process.stderr.write(
@@ -120,16 +152,24 @@ async function measure(plan, cases, home) {
   try {
     const samples = {};
     for (const key of cases) {
-      const { path, args, seconds = RUN_SECONDS, warmUp = WARM_UP_SECONDS } = CASES[key];
+      const { path, args, connections = CONNECTIONS } = CASES[key];
+      const { seconds = RUN_SECONDS, warmUp = WARM_UP_SECONDS } = CASES[key];
       const url = new URL(path, running.url).href;
-      const load = { connections: CONNECTIONS, args };
-      await wrk(url, { ...load, seconds: warmUp });
+      const load = { connections, args };
+      if (warmUp > 0) await wrk(url, { ...load, seconds: warmUp });
+      else await sleep(SETTLE_MS);
       const before = cpuSecondsOf(running.pid);
-      const result = await wrk(url, { ...load, seconds });
+      const { flood } = CASES[key];
+      const result =
+        flood === undefined
+          ? await wrk(url, { ...load, seconds })
+          : await impatient(url, { ...flood, seconds });
       const cpuSeconds = cpuSecondsOf(running.pid) - before;
       samples[key] = {
         ...result,
-        cpuMs: (cpuSeconds * 1000) / result.requests,
+        // Who refuses quickly is not quick.
+        perSecond: result.perSecond * (1 - result.refused / Math.max(1, result.requests)),
+        cpuMs: (cpuSeconds * 1000) / Math.max(1, result.requests),
         pssBytes: await pssOf(running.pid),
       };
     }

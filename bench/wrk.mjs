@@ -2,7 +2,10 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-/** `args`: headers and scripts. Latencies in milliseconds; `failed` counts all but 2xx and 3xx. */
+/**
+ * `args`: headers and scripts. Latencies in milliseconds; `failed` counts all but 2xx and 3xx,
+ * `refused` those among them that were answered (and are in `requests`).
+ */
 export async function wrk(url, { seconds, connections, args = [] }) {
   const shape = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '--latency'];
   const { stdout } = await promisify(execFile)('wrk', [...shape, ...args, url]);
@@ -15,6 +18,7 @@ export async function wrk(url, { seconds, connections, args = [] }) {
     p50Ms: milliseconds(find(/50%\s+([\d.]+)(us|ms|s)/)),
     p99Ms: milliseconds(find(/99%\s+([\d.]+)(us|ms|s)/)),
     maxMs: milliseconds(find(/Latency\s+\S+\s+\S+\s+([\d.]+)(us|ms|s)/)),
+    refused: Number(non2xx),
     failed: errors.reduce((sum, count) => sum + Number(count), Number(non2xx)),
   };
 }

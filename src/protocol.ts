@@ -101,6 +101,15 @@ export interface DrainResult {
   readonly cutLongLived: number;
 }
 
+/** A request that takes long, as far as the gateway knows it. */
+export interface LateRequest {
+  readonly method: string;
+  readonly target: string;
+  /** The PHP script; null where there is none. */
+  readonly script: string | null;
+  readonly tookMs: number;
+}
+
 export type WorkerMessage =
   /** The agent is loaded; the app's first line has not run yet. */
   | { readonly type: 'hello'; readonly handover: boolean; readonly node: string }
@@ -159,14 +168,11 @@ export type WorkerMessage =
     }
   /** It has collected its garbage, in so many milliseconds. */
   | { readonly type: 'healed'; readonly tookMs: number }
-  /** A request ran past its deadline (told by the gateway): the worker hangs in it. */
-  | {
-      readonly type: 'overdue';
-      readonly method: string;
-      readonly target: string;
-      readonly script: string | null;
-      readonly tookMs: number;
-    }
+  /**
+   * Told by the gateway. `slow`: a request has run for longer than the slow log allows, and still
+   * runs. `overdue`: it ran past its deadline, the worker hangs in it.
+   */
+  | ({ readonly type: 'slow' | 'overdue' } & LateRequest)
   /** Nothing is left: the worker may be ended. */
   | { readonly type: 'drained'; readonly result: DrainResult };
 

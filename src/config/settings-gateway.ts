@@ -150,7 +150,8 @@ export const GATEWAY_SETTINGS = [
     off: true,
     limits: { min: 1, max: 60 * MINUTE_MS, reason: 'a time that a request may take' },
     group: 'Gateway',
-    sentence: 'Log every request that takes longer.',
+    sentence:
+      'Log every request that takes longer: at that moment, with the PHP stack, and its end.',
     elsewhere: ['request-slowlog-timeout', 'slowlog'],
   },
   {

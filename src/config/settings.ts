@@ -238,7 +238,8 @@ export const SETTINGS = [
     off: true,
     limits: { min: 3 * SECOND_MS, max: TIMER_MAX_MS, reason: 'workers report each second' },
     group: 'Deadlines',
-    sentence: 'Replace a worker whose event loop has been blocked for so long.',
+    sentence:
+      'Replace a worker that answers nobody for so long: a blocked event loop, a hung program.',
     elsewhere: ['timeout', 'worker-timeout'],
   },
   ...GATEWAY_SETTINGS,

@@ -19,7 +19,7 @@ import { launchOf, policyWithin, type Means } from './launch.ts';
 import { concurrencyOf, upstreamLaunchOf, type PortBook } from './launch-upstream.ts';
 import { createListeners, urlOf, type Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
-import { overdueTeller } from './overdue.ts';
+import { lateTeller } from './late.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
 
 export interface AppPoolOptions {
@@ -99,7 +99,7 @@ class Pool implements AppPool {
       ...options.shared,
       onPid: (pid: number, alive: boolean) => onPid(pid, alive, isBlind),
       onListenFailure: (message: string) => void (this.#listenFailure = message),
-      onOverdue: overdueTeller(options.log, this.#kind),
+      onLate: lateTeller(options.log, this.#kind),
     };
     const listening = {
       listeners: this.listeners,

@@ -9,6 +9,8 @@ export interface ExitContext {
   readonly oomKilled: boolean;
   /** It listened before it died. */
   readonly wasListening: boolean;
+  /** No Node app but a program, of which we know nothing. */
+  readonly isProgram: boolean;
   readonly stderrLines: readonly string[];
 }
 
@@ -28,7 +30,9 @@ export function explainExit(exit: ProcessExit, context: ExitContext): string {
       : 'killed with SIGKILL from outside';
   }
   const how = exit.signal === null ? `exited with code ${exit.code}` : `killed by ${exit.signal}`;
-  const when = context.wasListening ? byItself(exit) : ' before it listened on any address';
+  const when = context.wasListening
+    ? byItself(exit, context)
+    : ' before it listened on any address';
   const why = context.listenFailure ?? lastErrorLine(lines);
   return why === null ? how + when : `${how}${when}: ${why}`;
 }
@@ -72,13 +76,18 @@ const NO_BOOT_HINTS: readonly { readonly detail: RegExp; readonly hint: string }
   },
   {
     detail: /^exited with code 0 before/,
-    hint: 'To be served, an app has to listen on a port or a socket, and to stay.',
+    hint:
+      'To be served, an app has to listen on a port or a socket, and to stay: ' +
+      'a program that makes itself a daemon has to be told to stay in the foreground.',
   },
 ];
 
 /** Nothing on stderr explains the end of an app that is content. */
-function byItself({ code }: ProcessExit): string {
-  return code === 0 ? ' by itself (process.exit, process.disconnect or nothing left to do)' : '';
+function byItself({ code }: ProcessExit, { isProgram }: ExitContext): string {
+  if (code !== 0) return '';
+  return isProgram
+    ? ' by itself; if it made itself a daemon, it has to stay in the foreground'
+    : ' by itself (process.exit, process.disconnect or nothing left to do)';
 }
 
 /** `Error: message` as Node prints it above a stack, else the last thing said. */

@@ -39,6 +39,8 @@ export interface Birth {
 }
 
 export interface FleetOptions extends HearingOptions {
+  /** Its workers are programs that may start others. */
+  readonly forks?: boolean;
   /** The launch of a configuration epoch. */
   launchOf(epoch: number): Launch;
   onPid(pid: number, alive: boolean): void;
@@ -205,6 +207,7 @@ function exitedEvent(
     listenFailure: member.phase === 'booting' ? member.listenFailure : null,
     oomKilled: exit.signal === 'SIGKILL' && options.oomKilled(),
     wasListening: member.heard.size > 0,
+    isProgram: options.forks === true,
     stderrLines: member.process.stderrTail.lines(),
   });
   return { type: 'exited', worker, code: exit.code, signal: exit.signal, detail };

@@ -223,6 +223,7 @@ function hear({ end, ends, workers, asks, options }: Hearing, message: FromGatew
     case 'spent':
       // Its last report says so in numbers, and control decides by these.
       return;
+    case 'slow':
     case 'overdue':
       return behind.hear(message);
     case 'settled':

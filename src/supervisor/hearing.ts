@@ -1,7 +1,7 @@
 /** What the workers say, turned into pool events and into the books. */
 import type { PoolEvent, WorkerId } from '../control/types.ts';
 import type { Ledger } from '../metrics/ledger.ts';
-import type { ListenKey, WorkerMessage } from '../protocol.ts';
+import type { LateRequest, ListenKey, WorkerMessage } from '../protocol.ts';
 import type { Asks } from './asks.ts';
 import type { Listener, Listeners } from './listeners.ts';
 import type { Readiness } from './readiness.ts';
@@ -33,19 +33,16 @@ export interface HearingOptions {
    * memory and requests are of one moment).
    */
   onMoment(worker: WorkerId, pid: number): void;
-  /** A request ran past its deadline. */
-  onOverdue(request: OverdueRequest): void;
+  /** A request takes long, or ran past its deadline. */
+  onLate(request: LateRequestAt): void;
   onHealed(worker: WorkerId, pid: number, tookMs: number): void;
   now(): number;
 }
 
-export interface OverdueRequest {
+export interface LateRequestAt extends LateRequest {
+  readonly type: 'slow' | 'overdue';
   readonly slot: number;
   readonly pid: number | undefined;
-  readonly method: string;
-  readonly target: string;
-  readonly script: string | null;
-  readonly tookMs: number;
 }
 
 export interface Hearing {
@@ -106,11 +103,12 @@ export function receive(to: Hearing, message: WorkerMessage, handle: RawHandle |
     case 'answer':
       asks.answered(worker, message);
       return;
+    case 'slow':
     case 'overdue': {
-      const { method, target, script, tookMs } = message;
+      const { type, method, target, script, tookMs } = message;
       const { pid } = member.process;
-      options.onOverdue({ slot: member.slot, pid, method, target, script, tookMs });
-      options.emit({ type: 'overdue', worker });
+      options.onLate({ type, slot: member.slot, pid, method, target, script, tookMs });
+      if (type === 'overdue') options.emit({ type, worker });
       return;
     }
     case 'drained':

@@ -83,6 +83,8 @@ export function gatewaySettingsOf(settings: Settings, kind: Kind): GatewaySettin
     queueTimeoutMs,
     requestTimeoutMs,
     slowLogMs: settings.slowLogMs,
+    // A Node worker says itself that it lives, and php-cgi can say nothing while a script runs.
+    watched: kind.kind === 'command' && settings.unresponsiveTimeoutMs > 0,
     bodyLimitBytes: settings.bodyLimitBytes,
     spoolAboveBytes: settings.spoolAboveBytes,
     trustedProxies,

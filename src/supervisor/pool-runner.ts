@@ -29,12 +29,17 @@ export interface PoolRunner {
 
 export interface PoolRunnerOptions extends Pick<
   FleetOptions,
-  'listeners' | 'launchOf' | 'onListening' | 'onListenFailure' | 'onOverdue' | 'onPid' | 'oomKilled'
+  | 'listeners'
+  | 'launchOf'
+  | 'forks'
+  | 'onListening'
+  | 'onListenFailure'
+  | 'onLate'
+  | 'onPid'
+  | 'oomKilled'
 > {
   readonly name: string;
   readonly policy: Policy;
-  /** Its workers are programs that may start others. */
-  readonly forks?: boolean;
   sampleNow(worker: Sampled): void;
   readonly told: (told: Told) => void;
   readonly finished: (outcome: Outcome) => void;

@@ -88,7 +88,7 @@ describe('the answer', () => {
     const php = await startPhp();
     const server = await serveUpstream(php.socketPath);
     expect((await get(server, '/fatal.php')).status).toBe(500);
-    expect(server.stderr[0]).toMatchObject({ slot: 3, visitId: 1 });
+    expect(server.stderr[0]).toMatchObject({ slot: 3, visit: { id: 1, target: '/fatal.php' } });
     expect(server.stderr[0]?.text).toContain('Allowed memory size');
     expect((await get(server, '/pid.php')).body).toBe(String(php.pid));
   });

@@ -22,6 +22,7 @@ export const SETTINGS: GatewaySettings = {
   queueTimeoutMs: 10_000,
   requestTimeoutMs: 0,
   slowLogMs: 0,
+  watched: false,
   bodyLimitBytes: 64 * 1024 * 1024,
   spoolAboveBytes: 1024 * 1024,
   trustedProxies: [],

@@ -93,6 +93,23 @@ describe('a worker that dies', () => {
   });
 });
 
+test('who waits for a second worker has one deadline for both waits', async () => {
+  const gateway = await startGateway({ queueTimeoutMs: 8000 });
+  const worker = await gateway.join({ concurrency: 1 });
+  const held = request(`${gateway.url}/slow?ms=6000`);
+  await gateway.hear('report', ({ report }) => report.inFlight === 1);
+  // It waits for five seconds at least, and then for the rest of its eight.
+  const waiting = request(`${gateway.url}/slow?ms=60000`);
+  await (await held).body.dump();
+  await gateway.hear('report', ({ report }) => report.requests === 1 && report.inFlight === 1);
+  const from = performance.now();
+  await worker.kill();
+  const { statusCode, body } = await waiting;
+  await body.dump();
+  expect(statusCode).toBe(503);
+  expect(performance.now() - from).toBeLessThan(6000);
+});
+
 describe('long-lived connections', () => {
   test('stay with their worker until they are cut', async () => {
     const gateway = await startGateway();

@@ -238,13 +238,20 @@ describe('answers', () => {
     expect(await gateway.hear('overdue')).toMatchObject({ worker: id, target: '/stuck' });
   });
 
-  test('that were slow are logged', async () => {
+  test('that are slow are told while they run, and logged when they are over', async () => {
     const gateway = await startGateway({ slowLogMs: 50 });
-    await gateway.join();
-    await (await request(`${gateway.url}/slow?ms=80`)).body.dump();
-    const { fields } = await gateway.hear('log', ({ event }) => event === 'slow_request');
-    expect(fields).toMatchObject({ target: '/slow?ms=80', status: 200 });
+    const held: ServerResponse[] = [];
+    const { id } = await joinServer(gateway, (_, response) => held.push(response));
+    const asked = request(`${gateway.url}/late`);
+    const slow = await gateway.hear('slow');
+    expect(slow).toMatchObject({ worker: id, method: 'GET', target: '/late', script: null });
+    expect(held.length).toBe(1);
+    held[0]?.end();
+    await (await asked).body.dump();
+    const { fields } = await gateway.hear('log', ({ event }) => event === 'slow_request_ended');
+    expect(fields).toMatchObject({ target: '/late', status: 200 });
     expect(fields['tookMs']).toBeGreaterThanOrEqual(50);
+    expect(gateway.said.filter(({ type }) => type === 'slow').length).toBe(1);
   });
 });
 

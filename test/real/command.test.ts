@@ -3,12 +3,20 @@ import { once } from 'node:events';
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
+import { request } from 'undici';
 import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { startEventReaders, startWebSockets } from '../support/long-lived-clients.ts';
 import { askOps, opsUrl, seriesOf } from '../support/ops.ts';
-import { APPS_FOLDER, ECHO_APP, isAlive, statusOf, waitUntil } from '../support/processes.ts';
+import {
+  APPS_FOLDER,
+  ECHO_APP,
+  isAlive,
+  killOne,
+  statusOf,
+  waitUntil,
+} from '../support/processes.ts';
 import {
   expectCleanRecycles,
   expectMakeBeforeBreak,
@@ -18,7 +26,7 @@ import {
 } from '../support/recycling.ts';
 import { scratchFolder, writeApp } from '../support/scratch.ts';
 import { serve, statusOfPool } from '../support/serve.ts';
-import { failureClasses, NO_FAILURES } from '../support/tally.ts';
+import { failureClasses, failuresOf, NO_FAILURES } from '../support/tally.ts';
 import { findTool, lacks } from '../support/tools.ts';
 
 /** `scripts/setup.mjs` builds it. */
@@ -61,19 +69,52 @@ describe.skipIf(lacks('go') && !existsSync(GO_SERVICE))('a Go service', () => {
     await recycleUnderLoad(await serveCommand([GO_SERVICE, '{socket}']), 50);
   });
 
-  test('keeps its event streams until their own deadline', async () => {
+  test.each([
+    ['WebSockets', startWebSockets],
+    ['event streams', startEventReaders],
+  ])('keeps its %s until their own deadline', async (_, start) => {
     const deadlines = ['--drain-timeout', '500ms', '--long-drain-timeout', '3s'];
     const pool = await serveCommand([GO_SERVICE, '{socket}'], [...deadlines, '--workers', '1']);
-    const readers = startEventReaders(pool.url, 1);
-    await waitUntil('events', () => readers.tally.ok > 5);
+    const longLived = start(pool.url, 1);
+    await waitUntil('messages', () => longLived.tally.ok > 5);
     pool.signal('SIGUSR2');
     await pool.waitForTold('worker_ready', 3);
-    const { ok } = readers.tally;
-    await waitUntil('events of the old worker', () => readers.tally.ok > ok + 20);
-    expect(failureClasses(readers.tally)).toEqual(NO_FAILURES);
+    const { ok } = longLived.tally;
+    await waitUntil('messages of the old worker', () => longLived.tally.ok > ok + 20);
+    expect(failureClasses(longLived.tally)).toEqual(NO_FAILURES);
     await pool.waitForTold('recycled');
     expect(pool.told('recycled')[0]).toMatchObject({ cutRequests: 0, cutLongLived: 1 });
-    await readers.stop();
+    await longLived.stop();
+  });
+
+  test('loses nothing but what lasts too long, with WebSockets among all else', async () => {
+    const deadlines = ['--drain-timeout', '2s', '--long-drain-timeout', '3s'];
+    const pool = await serveCommand([GO_SERVICE, '{socket}'], deadlines);
+    const sockets = startWebSockets(pool.url, 2);
+    await waitUntil('messages', () => sockets.tally.ok > 5);
+    await recycleUnderLoad(pool, 4);
+    const tally = await sockets.stop();
+    const cut = pool.told('recycled').map(({ cutLongLived }) => cutLongLived);
+    const sum = cut.reduce((all, each) => all + each, 0);
+    expect(sum).toBeGreaterThan(0);
+    // A client whose socket was cut comes back; no message was lost on one that was not.
+    expect(failuresOf(tally)).toBeLessThanOrEqual(sum);
+    const { reset, notes } = tally;
+    expect(failureClasses(tally)).toEqual({ ...NO_FAILURES, reset, notes });
+  });
+
+  test('sends trailers through a recycle', async () => {
+    const pool = await serveCommand([GO_SERVICE, '{socket}']);
+    const trailer = async (): Promise<unknown> => {
+      const { body, trailers } = await request(`${pool.url}/trailer`);
+      return [await body.text(), trailers];
+    };
+    const before = await trailer();
+    await recycleTimes(pool, 2);
+    expect([before, await trailer()]).toEqual([
+      ['body', { 'x-sum': '12' }],
+      ['body', { 'x-sum': '12' }],
+    ]);
   });
 
   test('on $PORT, and TERM ends it with what it has', { timeout }, async () => {
@@ -239,6 +280,33 @@ describe('a Node app behind the gateway', () => {
     const waited = 'queue_wait_seconds_count{pool="app"}';
     await waitUntil('both are counted', async () => (await metric(waited)) >= 2);
     expect(await metric('queue_wait_seconds_sum{pool="app"}')).toBeGreaterThan(0.5);
+  });
+
+  test('with a deadline: 504, and a new worker for the one that is stuck', async () => {
+    const pool = await serve([ECHO_APP, '--workers', '1', ...gateway, '--request-timeout', '1s']);
+    await pool.waitForTold('all_ready', 2);
+    const target = '/slow?ms=60000';
+    expect(await statusOf(pool.url + target)).toBe(504);
+    await pool.waitForTold('recycled');
+    expect(pool.told('recycled')).toMatchObject([{ slot: 1, reason: 'request_timeout' }]);
+    const told = pool.events.filter(({ event }) => event === 'request_timeout');
+    expect(told).toMatchObject([{ slot: 1, method: 'GET', target }]);
+    expect(await statusOf(pool.url)).toBe(200);
+  });
+
+  test('whose worker dies in a GET: another one answers it', async () => {
+    const pool = await serve([ECHO_APP, '--workers', '2', ...gateway]);
+    await pool.waitForTold('all_ready', 2);
+    const asked = statusOf(`${pool.url}/slow?ms=3000`);
+    let pid: number | null = null;
+    await waitUntil('a worker has it', async () => {
+      const { workers } = await statusOfPool(pool);
+      pid = workers.find(({ inFlight }) => inFlight > 0)?.pid ?? null;
+      return pid !== null;
+    });
+    killOne(pid ?? 0);
+    expect(await asked).toBe(200);
+    await pool.waitForTold('worker_crashed');
   });
 
   test.each(['priority', 'reserved'])('answers health with all stuck (%s)', async (mode) => {

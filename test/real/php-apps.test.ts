@@ -86,7 +86,7 @@ test.skipIf(lacksMediaWiki)('MediaWiki behind nginx: login, edit, upload, redire
 });
 
 const lacksDokuWiki = lacksFile(DOKUWIKI, 'dokuwiki') || lacks('lighttpd');
-test.skipIf(lacksDokuWiki)('DokuWiki behind lighttpd: login, edit, redirect', async () => {
+test.skipIf(lacksDokuWiki)('DokuWiki behind lighttpd: login, edit, upload, redirect', async () => {
   const pool = await serveSite(`root = "${makeDokuWiki()}"\nindex = "doku.php"\n`);
   const browser = openBrowser(await startLighttpd(pool.port));
   expect((await browser.ask('/')).text).toContain('DokuWiki');
@@ -110,6 +110,14 @@ test.skipIf(lacksDokuWiki)('DokuWiki behind lighttpd: login, edit, redirect', as
   });
   expect(saved.status).toBe(302);
   expect((await browser.ask('/doku.php?id=dam')).text).toContain('keeps water');
+  // It takes pictures only.
+  const picture = Buffer.from('R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=', 'base64');
+  const qqfile = new File([picture], 'lake.gif', { type: 'image/gif' });
+  const upload = { call: 'mediaupload', ns: '', mediaid: 'lake.gif', sectok, qqfile };
+  const uploaded = await browser.ask('/lib/exe/ajax.php', { method: 'POST', form: formOf(upload) });
+  expect(JSON.parse(uploaded.text)).toMatchObject({ success: true });
+  const shown = await browser.ask('/lib/exe/fetch.php?media=lake.gif');
+  expect(shown.text).toBe(picture.toString('utf8'));
   expect((await browser.ask('/lib/exe/css.php?t=dokuwiki')).headers.get('content-type')).toMatch(
     'css',
   );

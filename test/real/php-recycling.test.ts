@@ -7,7 +7,7 @@ import { needPhp } from '../gateway/php.ts';
 import { startClients } from '../support/clients.ts';
 import type { LogEvent, RunningCofferdam } from '../support/cofferdam.ts';
 import { waitUntil } from '../support/processes.ts';
-import { phpEvents, servePhp } from '../support/php.ts';
+import { phpEvents, phpPids, servePhp } from '../support/php.ts';
 import {
   expectCleanRecycles,
   expectMakeBeforeBreak,
@@ -15,6 +15,7 @@ import {
   RECYCLES,
 } from '../support/recycling.ts';
 import { scratchFolder } from '../support/scratch.ts';
+import { statusOfPool } from '../support/serve.ts';
 
 needPhp();
 
@@ -59,6 +60,24 @@ test('fifty recycles under load lose nothing, on kept connections or new ones', 
   expectCleanRecycles(recycles(pool));
   expectMakeBeforeBreak(pool.events.filter((event) => event['pool'] === undefined));
 }, 90_000);
+
+test('a script that sleeps is let sleep: no signal reaches a busy worker', async () => {
+  const pool = await servePhp(['--workers', '1']);
+  const [pid] = phpPids(pool);
+  const from = performance.now();
+  const asked = request(`${pool.url}/slow?ms=4000`);
+  await waitUntil('it sleeps', async () => (await statusOfPool(pool)).workers[0]?.inFlight === 1);
+  pool.signal('SIGUSR2');
+  await waitUntil('its replacement', () => phpPids(pool).length === 2);
+  expect(recycles(pool)).toEqual([]);
+  const { headers, body } = await asked;
+  await body.dump();
+  expect(headers['x-worker']).toBe(String(pid));
+  // A signal would have ended usleep() early (sleep(), flock() and stream_select() as well).
+  expect(performance.now() - from).toBeGreaterThanOrEqual(4000);
+  await waitUntil('the recycle', () => recycles(pool).length === 1);
+  expect(recycles(pool)).toMatchObject([{ reason: 'manual', killed: false, cutRequests: 0 }]);
+});
 
 test('native memory that PHP itself cannot see is given back in time', async () => {
   const config = join(scratchFolder(), 'cofferdam.toml');

@@ -12,7 +12,7 @@ import { isAlive, killOne, processesOf, waitUntil } from '../support/processes.t
 import { PHP_ECHO, phpEvents, phpPids, servePhp } from '../support/php.ts';
 import { expectNothingLost } from '../support/recycling.ts';
 import { scratchFolder } from '../support/scratch.ts';
-import { serve } from '../support/serve.ts';
+import { serve, statusOfPool } from '../support/serve.ts';
 
 needPhp();
 
@@ -46,7 +46,8 @@ describe('a worker', () => {
     expect((await ask(pool, '/fatal')).status).toBe(500);
     await waitUntil('its words', () => phpEvents(pool, 'php_stderr').length > 0);
     const [said] = phpEvents(pool, 'php_stderr');
-    expect(said).toMatchObject({ slot: 1, visitId: expect.any(Number) as number });
+    const visit = { method: 'GET', target: '/fatal', visitId: expect.any(Number) as number };
+    expect(said).toMatchObject({ slot: 1, ...visit });
     expect(said?.['text']).toMatch(
       /it is about to fail[\s\S]*undefined_function\(\) in .*index\.php/,
     );
@@ -54,9 +55,9 @@ describe('a worker', () => {
   });
 
   test('that takes too long is named with its script, answered for and replaced', async () => {
-    const pool = await servePhp(['--request-timeout', '500ms', '--slow-log', '100ms']);
+    const pool = await servePhp(['--request-timeout', '4s', '--slow-log', '500ms']);
     const [slow, stuck] = await Promise.all([
-      ask(pool, '/slow?ms=150'),
+      ask(pool, '/slow?ms=2000'),
       ask(pool, '/slow?ms=30000'),
     ]);
     expect([slow.status, stuck.status]).toEqual([200, 504]);
@@ -65,32 +66,43 @@ describe('a worker', () => {
     expect(recycled?.['reason']).toBe('request_timeout');
     const slot = recycled?.['slot'];
     const facts = { method: 'GET', script: PHP_ECHO, tookMs: expect.any(Number) as number };
+    const stack = `usleep() < wait_long() ${PHP_ECHO}:55 < ${PHP_ECHO}:21`;
     expect(phpEvents(pool, 'request_timeout')).toMatchObject([
       {
         ...facts,
         slot,
         target: '/slow?ms=30000',
-        stack: `usleep() < wait_long() ${PHP_ECHO}:55 < ${PHP_ECHO}:21`,
+        stack,
       },
     ]);
-    expect(phpEvents(pool, 'slow_request')).toMatchObject([
-      { ...facts, status: 200, target: '/slow?ms=150' },
+    // Both were told long before, while they ran; the end of one of them as well.
+    const told = phpEvents(pool, 'slow_request');
+    expect(told.map(({ target }) => String(target)).toSorted()).toEqual([
+      '/slow?ms=2000',
+      '/slow?ms=30000',
     ]);
+    for (const each of told) expect(each).toMatchObject({ ...facts, stack });
+    for (const { tookMs } of told) expect(tookMs).toBeLessThan(2000);
+    expect(phpEvents(pool, 'slow_request_ended')).toMatchObject([
+      { ...facts, status: 200, target: '/slow?ms=2000' },
+    ]);
+    const order = pool.events.map(({ event }) => event);
+    expect(order.lastIndexOf('slow_request')).toBeLessThan(order.indexOf('request_timeout'));
     expect((await ask(pool, '/')).status).toBe(200);
   });
 });
 
 describe('a slow client', () => {
-  test('gets 300 MiB, which nobody holds in memory for it', async () => {
+  test('gets 2 GB, which nobody holds in memory for it', { timeout: 120_000 }, async () => {
     const pool = await servePhp(['--workers', '1']);
-    const mib = 300;
+    const mib = 2048;
     const socket = connect(pool.port, '127.0.0.1');
     socket.write(`GET /big?mb=${mib} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     let bytes = 0;
     let paused = 0;
     socket.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes < (paused + 1) * 30 * MIB) return;
+      if (bytes < (paused + 1) * 200 * MIB) return;
       paused += 1;
       socket.pause();
       setTimeout(() => socket.resume(), 50);
@@ -103,6 +115,22 @@ describe('a slow client', () => {
     peaks.push(...processesOf(pool.pid).map(peakBytes));
     // An idle gateway has 70 MiB with the Node binary in it.
     expect(Math.max(...peaks)).toBeLessThan(200 * MIB);
+  });
+
+  test('who reads nothing holds one worker, and none once it has left', async () => {
+    const pool = await servePhp(['--workers', '2']);
+    const socket = connect(pool.port, '127.0.0.1').pause();
+    socket.write('GET /big?mb=100 HTTP/1.1\r\nHost: x\r\n\r\n');
+    const busy = async (): Promise<number> => {
+      const { workers } = await statusOfPool(pool);
+      return workers.filter(({ inFlight }) => inFlight > 0).length;
+    };
+    await waitUntil('a worker writes to it', async () => (await busy()) === 1);
+    for (let count = 0; count < 5; count += 1) expect((await ask(pool, '/')).status).toBe(200);
+    expect(await busy()).toBe(1);
+    socket.destroy();
+    await waitUntil('nobody is busy', async () => (await busy()) === 0);
+    expect(phpEvents(pool, 'worker_crashed')).toEqual([]);
   });
 
   test('that uploads much is spooled, and every byte arrives', async () => {

@@ -90,7 +90,7 @@ export function formOf(fields: Readonly<Record<string, string | Blob>>): FormDat
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
     if (typeof value === 'string') form.append(name, value);
-    else form.append(name, value, `${name}.txt`);
+    else form.append(name, value, value instanceof File ? value.name : `${name}.txt`);
   }
   return form;
 }

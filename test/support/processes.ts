@@ -15,7 +15,9 @@ export const ECHO_APP = `${APPS_FOLDER}echo.cjs`;
 /** True for a process that runs; false for none and for a zombie. */
 export function isAlive(pid: number): boolean {
   const state = statOf(pid)?.state;
-  return state !== undefined && state !== 'Z' && state !== 'X';
+  // The first thread can be gone before the others, and the sockets are theirs as well.
+  if (state === 'Z') return threadsOf(pid) > 1;
+  return state !== undefined && state !== 'X';
 }
 
 /** A process id is used again one day; together with its start time it names one process. */
@@ -121,6 +123,15 @@ export function statusOf(url: string): Promise<number> {
 }
 
 // --- internal ---
+
+function threadsOf(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length;
+  } catch {
+    // Its parent has heard of its end meanwhile.
+    return 0;
+  }
+}
 
 const POLL_MS = 20;
 

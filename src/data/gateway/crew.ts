@@ -8,7 +8,7 @@ import { pump, type Dispatch } from './dispatch.ts';
 import type { Door } from './door.ts';
 import { mayBecomeLongLived, type Job } from './job.ts';
 import type { FromGateway, ToGateway, UpstreamId } from './messages.ts';
-import { createMember, reportOf, type Member, type Rotation } from './rotation.ts';
+import { createMember, hasPlace, reportOf, type Member, type Rotation } from './rotation.ts';
 import type { Upstream, UpstreamAddress } from './types.ts';
 
 export type WorkerOrder = ToGateway & { type: 'worker' };
@@ -99,8 +99,11 @@ export function forgetWorker(crew: Crew, id: UpstreamId): void {
 }
 
 export function reportWorkers(crew: Crew): void {
+  const { watched } = crew.dispatch().settings();
   for (const member of crew.rotation.members.values()) {
-    crew.tell({ type: 'report', worker: member.id, report: reportOf(member) });
+    member.silent = watched && isSilent(member);
+    // A report is a sign of life: without one the supervisor's patience begins to run out.
+    if (!member.silent) crew.tell({ type: 'report', worker: member.id, report: reportOf(member) });
   }
 }
 
@@ -115,6 +118,13 @@ const FIRST_PAUSE_MS = 10;
 const LAST_PAUSE_MS = 250;
 /** The supervisor's boot timeout ends a warm-up that hangs; this is for one that forgot. */
 const WARM_UP_MS = 600_000;
+
+/** It was reached once, and cannot be now; or it holds requests and answers nobody. */
+function isSilent(member: Member<Job>): boolean {
+  if (member.phase === 'connecting') return member.joined;
+  const isIdle = member.jobs.length === member.longLived || !hasPlace(member);
+  return member.upstream.hasPulse?.(isIdle) === false;
+}
 
 async function bringUp(crew: Crew, member: Member<Job>): Promise<void> {
   const order = orders.get(member)!;

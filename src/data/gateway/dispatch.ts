@@ -86,7 +86,9 @@ export function pump(dispatch: Dispatch): void {
       const member = choose(rotation, lane);
       if (member === null) break;
       leave(queue, ticket);
-      if (!ticket.again) countWait(book, performance.now() - ticket.since);
+      const waitedMs = performance.now() - ticket.since;
+      if (!ticket.again) countWait(book, waitedMs);
+      ticket.item.waitedMs += waitedMs;
       void run(dispatch, ticket.item, member);
     }
   }
@@ -128,7 +130,7 @@ async function run(dispatch: Dispatch, job: Job, member: Member<Job>): Promise<v
     if (job.isLongLived) return;
     job.isLongLived = true;
     member.longLived += 1;
-    clearTimeout(job.deadline ?? undefined);
+    stopClock(job);
     dispatch.settled(member);
   };
   settle(dispatch, job, member, await member.upstream.forward(job, { last }));
@@ -165,7 +167,7 @@ function mayTryAgain(job: Job, { stage }: Failure): boolean {
 function tryAgain(dispatch: Dispatch, job: Job): void {
   const { book, queue, settings } = dispatch;
   book.retried += 1;
-  const { queueTimeoutMs: ageMs } = settings();
+  const ageMs = Math.max(0, settings().queueTimeoutMs - job.waitedMs);
   job.ticket = enterFirst(queue, job, { lane: job.lane, now: performance.now(), ageMs });
   setAlarm(dispatch);
 }
@@ -185,22 +187,32 @@ function fail(dispatch: Dispatch, job: Job, member: Member<Job>, result: Failure
 const ABORTED_STATUS = { client_gone: 502, deadline: 504, cut: 503 } as const;
 
 /** The deadline counts from the first worker, through every retry. */
-function startClock({ settings, tell, scriptOf }: Dispatch, job: Job): void {
-  const { requestTimeoutMs } = settings();
+function startClock(dispatch: Dispatch, job: Job): void {
   if (job.startedAt !== null) return;
   job.startedAt = performance.now();
-  if (requestTimeoutMs === 0 || job.isAsk) return;
+  if (job.isAsk) return;
+  const { requestTimeoutMs, slowLogMs } = dispatch.settings();
+  if (slowLogMs > 0) job.slowAlarm = setTimeout(() => tellLate(dispatch, job, 'slow'), slowLogMs);
+  if (requestTimeoutMs === 0) return;
   job.deadline = setTimeout(() => {
-    const { method, target, member } = job;
-    const tookMs = Math.round(performance.now() - (job.startedAt ?? 0));
-    if (member !== null) {
-      // One request is all that it can do: it answers nobody until it is replaced.
-      if (member.concurrency === 1 && member.phase === 'serving') member.phase = 'stuck';
-      const script = scriptOf(target);
-      tell({ type: 'overdue', worker: member.id, method, target, script, tookMs });
-    }
+    const { member } = job;
+    // One request is all that it can do: it answers nobody until it is replaced.
+    if (member?.concurrency === 1 && member.phase === 'serving') member.phase = 'stuck';
+    tellLate(dispatch, job, 'overdue');
     job.abort('deadline');
   }, requestTimeoutMs);
+}
+
+function stopClock(job: Job): void {
+  clearTimeout(job.deadline ?? undefined);
+  clearTimeout(job.slowAlarm ?? undefined);
+}
+
+/** Nobody to be told of while it waits for its second worker. */
+function tellLate({ report, scriptOf }: Dispatch, job: Job, type: 'slow' | 'overdue'): void {
+  if (job.member === null) return;
+  const tookMs = Math.round(performance.now() - (job.startedAt ?? 0));
+  report.late(type, job, job.member.id, { script: scriptOf(job.target), tookMs });
 }
 
 /** The client left, or time is up. What a worker holds is settled when the worker let go of it. */
@@ -228,7 +240,7 @@ function answer(job: Job, status: number): void {
 }
 
 function finish(job: Job): void {
-  clearTimeout(job.deadline ?? undefined);
+  stopClock(job);
   job.body.dispose();
 }
 
@@ -237,7 +249,8 @@ function noteSlow(dispatch: Dispatch, job: Job, member: Member<Job>, status: num
   if (slowLogMs === 0 || job.startedAt === null || job.isLongLived) return;
   const tookMs = performance.now() - job.startedAt;
   if (tookMs < slowLogMs) return;
-  dispatch.report.slow(job, member.slot, { status, tookMs, script: dispatch.scriptOf(job.target) });
+  const script = dispatch.scriptOf(job.target);
+  dispatch.report.wasSlow(job, member.slot, { status, tookMs, script });
 }
 
 function setAlarm(dispatch: Dispatch): void {

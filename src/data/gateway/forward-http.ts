@@ -2,6 +2,7 @@
  * Forwards visits to a worker that speaks HTTP/1.1, over a unix socket or TCP: streaming on both
  * ways, trailers, early hints, server-sent events as they come.
  */
+import { performance } from 'node:perf_hooks';
 import {
   Agent,
   request as openRequest,
@@ -12,6 +13,7 @@ import {
 } from 'node:http';
 import { takeOut, type Bag } from './bag.ts';
 import { asRecord, isForbiddenTrailer, passFields, type RawFields } from './fields.ts';
+import { createPulse } from './pulse.ts';
 import { write, type AnyResponse } from './refuse.ts';
 import { openTunnel } from './tunnel.ts';
 import type { ForwardResult, Upstream, UpstreamAddress, Visit } from './types.ts';
@@ -35,11 +37,12 @@ export function createHttpUpstream(address: UpstreamAddress): Upstream {
     // The connection used last is the least likely to be closed by the worker right now.
     scheduling: 'lifo',
   });
-  const lasting: Bag<ClientRequest> = [];
+  const lasting: Bag<Lasting> = [];
   const where =
     address.kind === 'unix'
       ? { socketPath: address.path }
       : { host: address.host, port: address.port };
+  const pulse = createPulse(where, () => performance.now());
   const release = (): void => {
     agent.maxFreeSockets = 0;
     for (const sockets of Object.values(agent.freeSockets)) {
@@ -57,21 +60,45 @@ export function createHttpUpstream(address: UpstreamAddress): Upstream {
           agent: last || visit.tunnel !== undefined ? false : agent,
           maxHeaderSize: ANSWER_HEAD_BYTES_MAX,
         });
-        lasting.push(request);
+        const going = { request, bytes: null };
+        lasting.push(going);
         carry(visit, request, (result) => {
-          takeOut(lasting, request);
+          takeOut(lasting, going);
+          if (result.type === 'answered') pulse.beat();
           resolve(result);
         });
       }),
+    hasPulse(isIdle) {
+      if (hasNews(lasting)) pulse.beat();
+      return pulse.isFelt(isIdle);
+    },
     release,
     destroy() {
+      pulse.stop();
       release();
-      for (const request of lasting.slice()) request.destroy(new Error('the worker is gone'));
+      for (const { request } of lasting.slice()) request.destroy(new Error('the worker is gone'));
     },
   };
 }
 
 // --- internal ---
+
+interface Lasting {
+  readonly request: ClientRequest;
+  /** What had come on its connection at the last look; a kept one has the bytes of others. */
+  bytes: number | null;
+}
+
+/** Whether any of them got a byte since the last look. */
+function hasNews(lasting: Bag<Lasting>): boolean {
+  let isNews = false;
+  for (const each of lasting) {
+    const bytes = each.request.socket?.bytesRead ?? 0;
+    if (bytes > (each.bytes ?? bytes)) isNews = true;
+    each.bytes = bytes;
+  }
+  return isNews;
+}
 
 function headOf(visit: Visit, last: boolean): string[] {
   const { request, visitor, tunnel, body } = visit;

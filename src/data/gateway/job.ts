@@ -18,9 +18,13 @@ export interface Job extends Visit {
   /** Where it is: in the queue, at a worker, or neither. */
   ticket: Ticket<Job> | null;
   member: Member<Job> | null;
+  /** In the queue; one deadline holds for all of it, however often it had to wait. */
+  waitedMs: number;
   /** When a worker got it first; the deadline counts from there, through every retry. */
   startedAt: number | null;
   deadline: NodeJS.Timeout | null;
+  /** Until it is told as slow. */
+  slowAlarm: NodeJS.Timeout | null;
   tries: number;
   isLongLived: boolean;
 }
@@ -57,8 +61,10 @@ export function createJob(facts: JobFacts): Job {
     only: facts.only ?? null,
     ticket: null,
     member: null,
+    waitedMs: 0,
     startedAt: null,
     deadline: null,
+    slowAlarm: null,
     tries: 0,
     isLongLived: false,
   };

@@ -60,7 +60,7 @@ function createUpstream({ address, slot }: WorkerOrder, context: UpstreamContext
       return settings().php?.sendfileRoots ?? [];
     },
     sendFile,
-    onStderr: ({ visitId, text }) => report.say('warn', 'php_stderr', { slot, visitId, text }),
+    onStderr: ({ visit, text }) => report.phpSaid(visit, slot, text),
   });
 }
 

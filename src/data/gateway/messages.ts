@@ -3,7 +3,7 @@
  * supervisor the gateway is a worker like any Node app (agent, drain, hand-over of connections);
  * these messages are only about the workers behind it. Types only.
  */
-import type { DrainResult, WorkerReport } from '../../protocol.ts';
+import type { DrainResult, LateRequest, WorkerReport } from '../../protocol.ts';
 import type { UpstreamAddress } from './types.ts';
 
 /** Identity of a worker behind the gateway: the supervisor's WorkerId. */
@@ -62,17 +62,11 @@ export type FromGateway =
   | { readonly type: 'settled'; readonly worker: UpstreamId }
   | { readonly type: 'drained'; readonly worker: UpstreamId; readonly result: DrainResult }
   /**
-   * A request ran past its deadline: the worker is stuck in it. One that holds a single request
-   * (`concurrency: 1`) gets no other from now on.
+   * `slow`: a request that still runs has taken longer than `slowLogMs`. `overdue`: it ran past its
+   * deadline, the worker is stuck in it. One that holds a single request (`concurrency: 1`) gets
+   * no other from now on.
    */
-  | {
-      readonly type: 'overdue';
-      readonly worker: UpstreamId;
-      readonly method: string;
-      readonly target: string;
-      readonly script: string | null;
-      readonly tookMs: number;
-    }
+  | ({ readonly type: 'slow' | 'overdue'; readonly worker: UpstreamId } & LateRequest)
   | {
       readonly type: 'answer';
       readonly id: number;
@@ -112,8 +106,10 @@ export interface GatewaySettings {
   readonly queueTimeoutMs: number;
   /** From the moment a worker gets the request to the end of its answer; 0 = none. */
   readonly requestTimeoutMs: number;
-  /** A finished request slower than this is logged; 0 = never. */
+  /** A request slower than this is told while it runs, and logged when it is over; 0 = never. */
   readonly slowLogMs: number;
+  /** Whether workers that fall silent are asked, and not reported on until they answer. */
+  readonly watched: boolean;
   readonly bodyLimitBytes: number;
   /** Bodies above this are spooled to a file before a FastCGI worker gets them. */
   readonly spoolAboveBytes: number;

@@ -1,16 +1,27 @@
 /** What the log hears of single requests: bounded, for a dead worker fails them all. */
 import { performance } from 'node:perf_hooks';
 import type { Job } from './job.ts';
-import type { FromGateway } from './messages.ts';
+import type { FromGateway, UpstreamId } from './messages.ts';
+import type { Visit } from './types.ts';
 
 export interface Report {
   /** A request got no answer, or half of one, from the worker in this slot. */
   failed(job: Job, slot: number, reason: string, stage: string): void;
-  slow(
+  /** It takes long, or too long, and still runs: the supervisor can look into the worker. */
+  late(
+    type: 'slow' | 'overdue',
+    job: Job,
+    worker: UpstreamId,
+    end: { readonly tookMs: number; readonly script: string | null },
+  ): void;
+  /** It took long, and is over. */
+  wasSlow(
     job: Job,
     slot: number,
     end: { readonly status: number; readonly tookMs: number; readonly script: string | null },
   ): void;
+  /** On STDERR, while it had this request. */
+  phpSaid(visit: Visit, slot: number, text: string): void;
   say(level: Level, event: string, fields: Fields): void;
 }
 
@@ -28,17 +39,19 @@ export function createReport(tell: (message: FromGateway) => void): Report {
   let windowEnd = 0;
   let lines = 0;
   let suppressed = 0;
-  const say = (level: Level, event: string, fields: Fields): void => {
+  /** Whether there is room for one more line; who finds none is counted. */
+  const hasRoom = (): boolean => {
     const now = performance.now();
     if (now >= windowEnd) {
       windowEnd = now + WINDOW_MS;
       lines = 0;
     }
     lines += 1;
-    if (lines > LINES_MAX) {
-      suppressed += 1;
-      return;
-    }
+    if (lines > LINES_MAX) suppressed += 1;
+    return lines <= LINES_MAX;
+  };
+  const say = (level: Level, event: string, fields: Fields): void => {
+    if (!hasRoom()) return;
     const more = suppressed === 0 ? {} : { suppressed };
     suppressed = 0;
     tell({ type: 'log', level, event, fields: { ...fields, ...more } });
@@ -47,15 +60,22 @@ export function createReport(tell: (message: FromGateway) => void): Report {
     say,
     failed: (job, slot, reason, stage) =>
       say('warn', 'request_failed', { ...factsOf(job), slot, reason, stage, tries: job.tries }),
-    slow: (job, slot, { status, tookMs, script }) => {
+    late(type, job, worker, { script, tookMs }) {
+      // That a worker is stuck is more than a line: it is replaced for it.
+      if (type === 'slow' && !hasRoom()) return;
+      tell({ type, worker, ...factsOf(job), script, tookMs });
+    },
+    phpSaid: (visit, slot, text) =>
+      say('warn', 'php_stderr', { slot, visitId: visit.id, ...factsOf(visit), text }),
+    wasSlow: (job, slot, { status, tookMs, script }) => {
       const fields = { ...factsOf(job), script, slot, status, tookMs: Math.round(tookMs) };
-      say('info', 'slow_request', fields);
+      say('info', 'slow_request_ended', fields);
     },
   };
 }
 
 // --- internal ---
 
-function factsOf(job: Job): { method: string; target: string } {
-  return { method: job.method, target: job.target.slice(0, TARGET_CHARS_MAX) };
+function factsOf({ method, target }: Visit): { method: string; target: string } {
+  return { method, target: target.slice(0, TARGET_CHARS_MAX) };
 }

@@ -33,6 +33,8 @@ export interface Member<J> {
   answered: number;
   readonly jobs: Bag<J>;
   longLived: number;
+  /** It answers nobody: only if there is nobody else. */
+  silent: boolean;
   cutRequests: number;
   cutLongLived: number;
   /** Health asks that wait for this worker and no other. */
@@ -61,6 +63,7 @@ export function createMember<J>(
     answered: 0,
     jobs: [],
     longLived: 0,
+    silent: false,
     cutRequests: 0,
     cutLongLived: 0,
     asks: [],
@@ -126,6 +129,7 @@ export function reportOf<J>(member: Member<J>): WorkerReport {
 
 function isBetter<J>(one: Member<J>, other: Member<J>): boolean {
   if (one.reserved !== other.reserved) return one.reserved;
+  if (one.silent !== other.silent) return other.silent;
   if (one.jobs.length !== other.jobs.length) return one.jobs.length < other.jobs.length;
   return one.turn < other.turn;
 }

@@ -94,6 +94,11 @@ export interface Upstream {
   forward(visit: Visit, options: { readonly last: boolean }): Promise<ForwardResult>;
   /** Whether the worker answers; where absent, a connection to its address tells. Never rejects. */
   check?(): Promise<boolean>;
+  /**
+   * Whether it says anything to anybody; to be called each second, where it is watched. `isIdle`:
+   * nobody waits for it.
+   */
+  hasPulse?(isIdle: boolean): boolean;
   /** Closes idle connections and keeps none from now on; what is in flight goes on. */
   release(): void;
   /** Breaks what is in flight too. */

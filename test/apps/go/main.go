@@ -3,6 +3,7 @@ package main
 
 import (
 	"crypto/sha1"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -23,7 +24,41 @@ func number(request *http.Request, name string, fallback int) int {
 	return fallback
 }
 
+// Sends every frame of a WebSocket back (RFC 6455); a client's short ones, masked, in one piece.
+func echoFrames(response http.ResponseWriter, request *http.Request) {
+	connection, buffered, err := response.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer connection.Close()
+	key := request.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+	sum := sha1.Sum([]byte(key))
+	accept := base64.StdEncoding.EncodeToString(sum[:])
+	const answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n" +
+		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
+	fmt.Fprintf(connection, answer, accept)
+	head := make([]byte, 6)
+	for {
+		if _, err := io.ReadFull(buffered, head); err != nil || head[1]&0x7f > 125 {
+			return
+		}
+		frame := make([]byte, 2+int(head[1]&0x7f))
+		frame[0], frame[1] = head[0], head[1]&0x7f
+		if _, err := io.ReadFull(buffered, frame[2:]); err != nil {
+			return
+		}
+		for index := range frame[2:] {
+			frame[2+index] ^= head[2+index%4]
+		}
+		connection.Write(frame)
+	}
+}
+
 func handle(response http.ResponseWriter, request *http.Request) {
+	if request.URL.Path == "/ws" {
+		echoFrames(response, request)
+		return
+	}
 	hash := sha1.New()
 	io.Copy(hash, request.Body)
 	sum := hex.EncodeToString(hash.Sum(nil))[:16]

@@ -35,7 +35,7 @@ export interface FastCgiOptions {
 
 export interface StderrMessage {
   readonly slot: number;
-  readonly visitId: number;
+  readonly visit: Visit;
   readonly text: string;
 }
 
@@ -120,7 +120,7 @@ export function serveOver(
       head: request.head,
       hasBody: request.hasBody,
       abortGraceMs: options.abortGraceMs ?? ABORT_GRACE_MS,
-      onStderr: (text) => options.onStderr({ slot: options.slot, visitId: visit.id, text }),
+      onStderr: (text) => options.onStderr({ slot: options.slot, visit, text }),
     });
     isInDoubt = !isFree;
     if (!request.keep || isReleased) used.close('it was the last request');
