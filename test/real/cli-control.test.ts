@@ -91,6 +91,7 @@ const STATUS: Status = {
       size: 2,
       waiting: null,
       recyclerLoad: 0.1,
+      arithmetic: 'floor 20MiB x (2 + 1 surge) + 60MiB = 120MiB of 512MiB; recycler load 10%',
       notes: [],
       healthWorkers: [],
     },
