@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { askOps, opsUrl, seriesOf } from '../support/ops.ts';
-import { statusOf, waitUntil } from '../support/processes.ts';
+import { ECHO_APP, statusOf, waitUntil } from '../support/processes.ts';
 import { runCli } from '../support/run-cli.ts';
 import { writeApp } from '../support/scratch.ts';
 import { serve, serveEcho, statusOfPool, stopLoad } from '../support/serve.ts';
@@ -92,9 +92,8 @@ describe('max-memory', { timeout: 60_000 }, () => {
 
 test('without room for a surge worker the old one ends first, told, and nothing is lost', async () => {
   const app = writeApp(`
-    const kept = Buffer.alloc(150 * ${MIB}, 1);
-    require('node:http').createServer((request, response) => response.end(String(kept[0])))
-      .listen(process.env.PORT, process.env.HOST);
+    globalThis.kept = Buffer.alloc(150 * ${MIB}, 1);
+    require(${JSON.stringify(ECHO_APP)});
   `);
   // Two of 165 MiB and what stands beside them are 410, and a third one does not fit.
   const pool = await serve([app, '--workers', '2', '--memory-budget', '500MiB']);
