@@ -57,11 +57,6 @@ export function leadOf({ lessons }: PoolState): number {
   return SAMPLING_MS + bootAllowanceMs(lessons) + drainAllowanceMs(lessons);
 }
 
-/** The same as it was seen to be, without any margin: in less nobody is gone. */
-export function leastLeadMs({ lessons }: PoolState): number {
-  return SAMPLING_MS + Math.max(0, ...lessons.boots) + drainAllowanceMs(lessons);
-}
-
 /** A recycle needs a place in the gate and, make-before-break, one in the surge. */
 export function concurrencyOf({ policy: { gate, surge } }: Pick<PoolState, 'policy'>): number {
   return surge > 0 ? Math.min(gate, surge) : gate;

@@ -4,7 +4,6 @@
  * so they do where workers are full before they are old enough to go.
  */
 import { surgeBytes } from './budget.ts';
-import { leastLeadMs } from './forecast.ts';
 import { rateOf, steadyRateOf, sureSlope } from './growth.ts';
 import { usualSlope } from './lessons.ts';
 import { memoryLimitsOf } from './recycling.ts';
@@ -51,11 +50,12 @@ export function watchLoad(turn: Turn): void {
 }
 
 /**
- * A sentence where fresh workers fill their memory before the first of them may go and has been
- * replaced: then no order of replacements keeps the limit. Null where there is time enough.
+ * A sentence where fresh workers fill their memory before the first of them may go and another one
+ * has booted: then no order of replacements keeps the limit. Null where there is time enough.
  */
 export function hasteOf(pool: PoolState, factor = 1): string | null {
-  const neededMs = factor * (pool.policy.minAgeMs + leastLeadMs(pool));
+  const { boots } = pool.lessons;
+  const neededMs = factor * (pool.policy.minAgeMs + Math.min(...boots, boots[0] ?? 0));
   const usual = usualSlope(pool.lessons);
   let fullMs = fillMs(pool, usual);
   let perSecond = 0;
@@ -66,8 +66,8 @@ export function hasteOf(pool: PoolState, factor = 1): string | null {
   if (fullMs >= neededMs) return null;
   const most = Math.floor((perSecond * fullMs) / neededMs);
   return (
-    `this cannot hold: fresh workers fill their memory in ${seconds(fullMs)}, and to replace one ` +
-    `takes ${seconds(neededMs)} (--min-age and a boot); up to ${most} requests/s would hold`
+    `this cannot hold: fresh workers fill their memory in ${seconds(fullMs)}, and nobody is ` +
+    `replaced before ${seconds(neededMs)} (--min-age and a boot); up to ${most} requests/s may hold`
   );
 }
 
@@ -122,5 +122,5 @@ function meanOf(values: readonly number[]): number {
 }
 
 function seconds(ms: number): string {
-  return `${Math.round(ms / 1000)}s`;
+  return `${(ms / 1000).toFixed(1)}s`;
 }

@@ -202,13 +202,13 @@ describe('the arithmetic', () => {
   test('says in a sentence when memory is full before anybody may go, and how much would hold', () => {
     const player = startReady(leaky);
     player.send({ type: 'overhead', bytes: 40 * MIB });
-    serve(player, 11, (_, second) => (50 + 20 * second) * MIB, 150);
+    serve(player, 11, (_, second) => (50 + 25 * second) * MIB, 150);
     const [told, ...more] = player.told('recycler_saturated');
     expect(more).toEqual([]);
-    // 210 MiB of room at 40 MiB a second; 5 s of min-age, 1 for a sample, 1 for a drain.
+    // 210 MiB of room at 50 MiB a second; 5 s of min-age, and boots that take no time.
     expect(told!.detail).toBe(
-      'this cannot hold: fresh workers fill their memory in 5s, and to replace one takes 7s ' +
-        '(--min-age and a boot); up to 225 requests/s would hold',
+      'this cannot hold: fresh workers fill their memory in 4.2s, and nobody is replaced before ' +
+        '5.0s (--min-age and a boot); up to 252 requests/s may hold',
     );
     expect(notesOn(player.state)).toContain(told!.detail);
     expect(arithmeticOf(player.state)).toContain(told!.detail);
