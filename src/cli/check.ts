@@ -1,19 +1,28 @@
 /** `cofferdam check`: what would run, where each value comes from, and whether it fits. */
 import { join } from 'node:path';
-import { explainLeastBudget, SUPERVISOR_BYTES, workerShareBytes } from '../config/budget.ts';
-import { parseFlags } from '../config/flags.ts';
+import { addUp, explainLeastBudget, workerShareBytes, type Crew } from '../config/budget.ts';
+import { parseFlags, type Flags } from '../config/flags.ts';
 import { isBehindGateway, kindOf, type Kind } from '../config/kind.ts';
 import { readConfig, type Config, type PoolConfig } from '../config/load.ts';
-import { fullSizeOf, poolSizeOf } from '../config/policy.ts';
+import { crewsOf, fullCrewsOf } from '../config/policy.ts';
 import { propertyOf, type SettingRow, type SettingValue } from '../config/setting-row.ts';
 import { SETTINGS } from '../config/settings.ts';
-import { formatBytes, formatDuration } from '../config/units.ts';
-import { adviseOn, checkBudget, longestStopMs } from '../config/validate.ts';
+import { formatBytes } from '../config/units.ts';
+import { adviseOn, checkBudget } from '../config/validate.ts';
 import { formatValue } from '../config/values.ts';
+import type { PoolStatus } from '../control/status.ts';
 import { EXIT } from '../errors.ts';
 import { v8FlagsOf } from '../supervisor/launch.ts';
 import { resolveBudget, type Budget } from '../metrics/budget.ts';
+import {
+  explainMeasured,
+  explainMemory,
+  explainRecycler,
+  explainStop,
+  warnOf,
+} from './check-arithmetic.ts';
 import type { CommandContext } from './command.ts';
+import { ANSWER_TIMEOUT_MS, ask, findInstance } from './control-client.ts';
 import { alignColumns } from './columns.ts';
 import { painterFor, type Paint } from './terminal.ts';
 
@@ -28,8 +37,12 @@ export async function run(argv: readonly string[], context: CommandContext): Pro
   });
   const flagBytes = settings.memoryBudgetBytes === 'auto' ? null : settings.memoryBudgetBytes;
   const budget = resolveBudget({ flagBytes });
-  checkBudget(budget.bytes, poolSizeOf(config.pools));
-  const checked: Checked = { config, pools, budget, notes: notesOn(config, budget) };
+  const least = crewsOf(pools, context.cwd);
+  checkBudget(budget.bytes, least);
+  const crews = fullCrewsOf(pools, context.cwd);
+  const notes = [...adviceOn(pools), ...warnOf({ pools, crews, budget })];
+  const running = await runningPools(flags, context);
+  const checked: Checked = { config, pools, least, crews, budget, running, notes };
   const isJson = flags.switches.has('json');
   context.stdout.write(isJson ? renderJson(checked) : renderText(checked, context));
   return EXIT.ok;
@@ -45,7 +58,12 @@ interface Pool extends PoolConfig {
 interface Checked {
   readonly config: Config;
   readonly pools: readonly Pool[];
+  /** At the start, and at most. */
+  readonly least: readonly Crew[];
+  readonly crews: readonly Crew[];
   readonly budget: Budget;
+  /** Of the instance of this name, if one runs. */
+  readonly running: readonly PoolStatus[] | null;
   readonly notes: readonly string[];
 }
 
@@ -85,48 +103,31 @@ function differingLines(pool: Pool, { config, pools }: Checked): readonly Line[]
   return lines.filter(({ from }, index) => from !== shared[index]?.from);
 }
 
-/** The worst case of the per-worker limits, on top of what is odd in the settings themselves. */
-function notesOn(config: Config, budget: Budget): readonly string[] {
-  const { pools } = config;
-  const isOne = pools.length === 1;
-  const notes = pools.flatMap(({ name, settings }) =>
-    adviseOn(settings).map((note) => (isOne ? note : `${name}: ${note}`)),
+function adviceOn(pools: readonly Pool[]): readonly string[] {
+  return pools.flatMap(({ name, settings, kind }) =>
+    adviseOn(settings, kind.kind).map((note) => (pools.length === 1 ? note : `${name}: ${note}`)),
   );
-  const limits = pools.map((pool) => ({
-    name: isOne ? '' : `${pool.name} `,
-    workers: fullSizeOf([pool]).workers,
-    bytes: pool.settings.maxMemoryBytes,
-  }));
-  const { surge } = fullSizeOf(pools);
-  const surgeBytes = surge * Math.max(...limits.map(({ bytes }) => bytes));
-  const worstBytes =
-    limits.reduce((sum, { workers, bytes }) => sum + workers * bytes, surgeBytes) +
-    SUPERVISOR_BYTES;
-  if (limits.some(({ bytes }) => bytes > 0) && worstBytes > budget.bytes) {
-    const terms = limits.map(
-      ({ name, workers, bytes }) =>
-        `${name}max-memory ${formatBytes(bytes)} x ${isOne ? workers + surge : workers} workers`,
-    );
-    if (!isOne) terms.push(`surge ${formatBytes(surgeBytes)}`);
-    notes.push(
-      `${terms.join(' + ')} + supervisor = ${formatBytes(worstBytes)}: ` +
-        `more than the budget of ${formatBytes(budget.bytes)}`,
-    );
+}
+
+/** Whoever does not answer has measured nothing that could be shown. */
+async function runningPools(
+  flags: Flags,
+  context: CommandContext,
+): Promise<readonly PoolStatus[] | null> {
+  try {
+    const instance = await findInstance(flags, context);
+    const { status } = await ask({ command: 'status' }, instance, { timeoutMs: ANSWER_TIMEOUT_MS });
+    return status.pools;
+  } catch {
+    return null;
   }
-  if (budget.limitBytes !== null && budget.bytes > budget.limitBytes) {
-    notes.push(
-      `the budget is above the limit that the kernel enforces, ${formatBytes(budget.limitBytes)}`,
-    );
-  }
-  return notes;
 }
 
 function renderText(checked: Checked, context: CommandContext): string {
-  const { config, pools, budget, notes } = checked;
+  const { config, pools, least, crews, budget, running, notes } = checked;
   const paint = painterFor(context.stdout, context.env);
-  const size = poolSizeOf(pools);
-  const full = fullSizeOf(pools);
-  const share = formatBytes(workerShareBytes(budget.bytes, full));
+  const full = addUp(crews);
+  const share = formatBytes(workerShareBytes(budget.bytes, crews));
   const [only] = pools.length === 1 ? pools : [];
   const [head = '', ...rows] = tableOf(linesOf(only ?? config), true);
   return [
@@ -137,10 +138,12 @@ function renderText(checked: Checked, context: CommandContext): string {
       ? pools.flatMap((pool) => renderPool(pool, checked, paint))
       : [`App      ${appOf(only.kind)}`]),
     `File     ${config.file ?? 'none'}`,
-    `Budget   ${formatBytes(budget.bytes)} (${budget.origin}), at least ${explainLeastBudget(size)}`,
-    `Share    ${share} for each of ${full.workers + full.surge} workers, surge included`,
+    `Budget   ${formatBytes(budget.bytes)} (${budget.origin}), at least ${explainLeastBudget(least)}`,
+    `Share    ${share} for each of ${full.workers + full.reserved + full.surge} workers, surge included`,
     ...(only === undefined ? [] : heapOf(only, checked)),
-    `Memory   ${explainMemory(config, budget)}`,
+    `Memory   ${explainMemory(checked)}`,
+    `Recycler ${explainRecycler(checked)}`,
+    ...explainMeasured(running).map((text) => `Measured ${text}`),
     `Stop     ${explainStop(pools)}`,
     ...notes.map((note) => `${paint('yellow', 'Note')}     ${note}`),
     paint('green', 'OK'),
@@ -148,23 +151,10 @@ function renderText(checked: Checked, context: CommandContext): string {
   ].join('\n');
 }
 
-/** What is not known before the app runs is told at the start, with the measured numbers. */
-function explainMemory(config: Config, { bytes }: Budget): string {
-  const { workers, surge } = fullSizeOf(config.pools);
-  const { maxRequests, maxMemoryBytes } = config.settings;
-  const leak =
-    maxRequests > 0
-      ? ` + leak x ${maxRequests} requests x ${workers}`
-      : maxMemoryBytes > 0
-        ? ` + growth up to ${formatBytes(maxMemoryBytes)} each`
-        : ' + leak x requests';
-  const floors = `floor x (${workers} + ${surge} surge)`;
-  return `${floors}${leak} has to fit into ${formatBytes(bytes)}; floor and leak are told when measured`;
-}
-
 /** What one of several pools has of its own. */
 function renderPool(pool: Pool, checked: Checked, paint: Paint): readonly string[] {
-  const { workers } = poolSizeOf([pool]);
+  const { pools, least } = checked;
+  const workers = least[pools.indexOf(pool)]?.workers ?? 0;
   const front = pool.behindGateway ? ', behind a gateway' : '';
   return [
     paint('bold', `Pool ${pool.name}`) +
@@ -182,31 +172,14 @@ function tableOf(lines: readonly Line[], hasHead: boolean): readonly string[] {
 }
 
 /** Only Node has flags of V8. */
-function heapOf({ kind, settings }: Pool, { pools, budget }: Checked): readonly string[] {
+function heapOf({ kind, settings }: Pool, { crews, budget }: Checked): readonly string[] {
   if (kind.kind !== 'node') return [];
-  const flags = v8FlagsOf(settings, workerShareBytes(budget.bytes, fullSizeOf(pools)));
+  const flags = v8FlagsOf(settings, workerShareBytes(budget.bytes, crews));
   return [`Heap     ${flags.join(' ') || 'as V8 decides'}`];
 }
 
-/** Who stops us from outside has to wait longer than this, or kills what still serves. */
-function explainStop(pools: readonly Pool[]): string {
-  const [slowest] = pools
-    .map(({ settings }) => settings)
-    .sort((one, other) => longestStopMs(other) - longestStopMs(one));
-  if (slowest === undefined) return 'at once';
-  const { shutdownDelayMs, drainTimeoutMs, killTimeoutMs, terminationGraceMs } = slowest;
-  const delay = shutdownDelayMs > 0 ? `${formatDuration(shutdownDelayMs)} delay + ` : '';
-  const sum =
-    `${delay}${formatDuration(drainTimeoutMs)} drain + ` +
-    `2 x ${formatDuration(killTimeoutMs)} kill`;
-  const most = `${formatDuration(longestStopMs(slowest))} at most: ${sum}`;
-  return terminationGraceMs > 0
-    ? `${most}, within ${formatDuration(terminationGraceMs)} of termination-grace`
-    : `${most}; terminationGracePeriodSeconds has to be longer`;
-}
-
 function renderJson(checked: Checked): string {
-  const { config, pools, budget, notes } = checked;
+  const { config, pools, budget, running, notes } = checked;
   const table = (lines: readonly Line[]): object =>
     Object.fromEntries(lines.map(({ key, value, text, from }) => [key, { value, text, from }]));
   const [only] = pools.length === 1 ? pools : [];
@@ -222,6 +195,7 @@ function renderJson(checked: Checked): string {
       settings: table(only === undefined ? differingLines(pool, checked) : []),
     })),
     budget,
+    measured: running?.map(({ name, arithmetic }) => ({ name, arithmetic })) ?? null,
     notes,
   };
   return `${JSON.stringify(told, null, 2)}\n`;

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { CofferdamError } from '../errors.ts';
 import { resolveApp } from './app.ts';
+import type { KindName } from './budget.ts';
 import { shorten } from './file.ts';
 import type { Settings } from './settings.ts';
 
@@ -19,12 +20,17 @@ export type Kind =
   /** The program and its arguments, as they were given. */
   | { readonly kind: 'command'; readonly command: readonly string[] };
 
+/** The kind alone, whether or not what it runs is there. */
+export function kindNameOf(settings: Settings, cwd: string): KindName {
+  return settings.kind === 'auto' ? guessKind(settings, cwd) : settings.kind;
+}
+
 /**
  * Throws COF_USAGE, COF_APP_NOT_FOUND, COF_APP_UNSUPPORTED, COF_CONFLICT; `env` is that of the
  * workers.
  */
 export function kindOf(settings: Settings, cwd: string, env: WorkerEnv = {}): Kind {
-  const kind = settings.kind === 'auto' ? guessKind(settings, cwd) : settings.kind;
+  const kind = kindNameOf(settings, cwd);
   if (kind === 'php') return phpOf(settings, cwd);
   return kind === 'command' ? commandOf(settings) : nodeOf(settings, cwd, env);
 }
@@ -54,7 +60,7 @@ export function isBehindGateway({ dispatch, tlsCert }: Settings, { kind }: Kind)
 
 // --- internal ---
 
-function guessKind({ app, command, args }: Settings, cwd: string): Kind['kind'] {
+function guessKind({ app, command, args }: Settings, cwd: string): KindName {
   if (command.length > 0 || (app === null && args.length > 0)) return 'command';
   if (app === null) return 'node';
   const path = resolve(cwd, app);

@@ -58,7 +58,7 @@ export async function readConfig(request: ConfigRequest): Promise<Config> {
           }),
     file,
   };
-  for (const { settings } of config.pools) validateSettings(settings);
+  for (const { settings } of config.pools) validateSettings(settings, request.cwd);
   validatePools(config.pools);
   return config;
 }

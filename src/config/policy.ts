@@ -1,18 +1,21 @@
 /** Settings → what control needs to know of them. */
 import { availableParallelism } from 'node:os';
 import type { Policy } from '../control/types.ts';
-import type { PoolSize } from './budget.ts';
+import type { Crew } from './budget.ts';
+import { kindNameOf } from './kind.ts';
 import type { Settings } from './settings.ts';
 
-/** All pools together: the budget holds one surge worker, whichever pool needs it. */
-export function poolSizeOf(pools: readonly { readonly settings: Settings }[]): PoolSize {
-  return sizeOf(pools, ({ workers }) => workers);
+/** The processes of each pool as it starts. */
+export function crewsOf(pools: readonly Pool[], cwd: string): readonly Crew[] {
+  return pools.map(({ settings }) => crewOf(settings, cwd, ({ workers }) => workers));
 }
 
 /** The same when every pool that scales is at its largest: what the budget is shared out for. */
-export function fullSizeOf(pools: readonly { readonly settings: Settings }[]): PoolSize {
-  return sizeOf(pools, ({ strategy, workers, workersMax }) =>
-    strategy === 'static' ? workers : workersMax,
+export function fullCrewsOf(pools: readonly Pool[], cwd: string): readonly Crew[] {
+  return pools.map(({ settings }) =>
+    crewOf(settings, cwd, ({ strategy, workers, workersMax }) =>
+      strategy === 'static' ? workers : workersMax,
+    ),
   );
 }
 
@@ -53,14 +56,20 @@ export function policyOf(
 
 // --- internal ---
 
-function sizeOf(
-  pools: readonly { readonly settings: Settings }[],
-  workersOf: (policy: Policy) => number,
-): PoolSize {
-  const policies = pools.map(({ settings }) => policyOf(settings));
+interface Pool {
+  readonly settings: Settings;
+}
+
+function crewOf(settings: Settings, cwd: string, workersOf: (policy: Policy) => number): Crew {
+  const policy = policyOf(settings);
+  const { healthPath, healthMode, healthWorkers, dispatch, tlsCert } = settings;
+  const kind = kindNameOf(settings, cwd);
   return {
-    workers: policies.reduce((sum, policy) => sum + workersOf(policy), 0),
-    surge: Math.max(...policies.map(({ surge }) => surge)),
+    kind,
+    workers: workersOf(policy),
+    reserved: healthPath !== null && healthMode === 'reserved' ? healthWorkers : 0,
+    surge: policy.surge,
+    hasGateway: dispatch === 'gateway' || kind !== 'node' || tlsCert !== null,
   };
 }
 

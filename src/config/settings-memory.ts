@@ -1,12 +1,23 @@
 /** The rows of the settings table that say how memory is kept below its budget. */
-import { BARE_WORKER_BYTES } from './budget.ts';
+import { FLOOR_BYTES } from './budget.ts';
 import { MINUTE_MS, SECOND_MS } from './durations.ts';
 import type { SettingRow } from './setting-row.ts';
 
-export const SIZE_LIMITS = {
-  min: BARE_WORKER_BYTES,
-  max: 2 ** 46,
-  reason: 'a worker needs 32MiB before it does any work',
+/** More than any machine has. */
+const SIZE_MAX = 2 ** 46;
+
+/** A Node worker needs more, which is checked where the kind is known. */
+export const WORKER_SIZE_LIMITS = {
+  min: FLOOR_BYTES.command,
+  max: SIZE_MAX,
+  reason: 'no program that serves HTTP needs less',
+  lowCode: 'COF_LIMIT_TOO_LOW',
+} as const;
+
+const BUDGET_LIMITS = {
+  min: FLOOR_BYTES.node,
+  max: SIZE_MAX,
+  reason: 'supervisor and one worker need more',
   lowCode: 'COF_LIMIT_TOO_LOW',
 } as const;
 
@@ -17,7 +28,7 @@ export const MEMORY_SETTINGS = [
     default: 'auto',
     defaultText: 'auto: 90% of the cgroup limit, else 80% of RAM',
     auto: true,
-    limits: SIZE_LIMITS,
+    limits: BUDGET_LIMITS,
     instance: true,
     group: 'Memory',
     sentence: 'Memory that supervisor, workers and surge may use together.',

@@ -4,7 +4,7 @@
  */
 import { MINUTE_MS, SECOND_MS, TIMER_MAX_MS } from './durations.ts';
 import { GATEWAY_SETTINGS, KIND_SETTINGS, PHP_SETTINGS } from './settings-gateway.ts';
-import { MEMORY_SETTINGS, SIZE_LIMITS } from './settings-memory.ts';
+import { MEMORY_SETTINGS, WORKER_SIZE_LIMITS } from './settings-memory.ts';
 import { OPS_SETTINGS } from './settings-ops.ts';
 import type { SettingRow, SettingsOf } from './setting-row.ts';
 import { SCALING_SETTINGS } from './settings-scaling.ts';
@@ -143,7 +143,7 @@ export const SETTINGS = [
     kind: 'bytes',
     default: 0,
     off: true,
-    limits: SIZE_LIMITS,
+    limits: WORKER_SIZE_LIMITS,
     group: 'Recycling',
     sentence: 'Replace a worker at once when its own memory reaches this (hard limit).',
     elsewhere: ['max-memory-restart', 'max-worker-memory', 'memory-limit'],

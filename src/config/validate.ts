@@ -1,6 +1,14 @@
 /** Checks that no row of the table can make alone: settings against each other. */
 import { CofferdamError } from '../errors.ts';
-import { BARE_WORKER_BYTES, explainLeastBudget, leastBudgetBytes } from './budget.ts';
+import {
+  explainLeastBudget,
+  FLOOR_BYTES,
+  leastBudgetBytes,
+  type Crew,
+  type KindName,
+} from './budget.ts';
+import { kindNameOf } from './kind.ts';
+import { crewsOf } from './policy.ts';
 import { parseOpsAddress } from './ops-address.ts';
 import type { Origin } from './given.ts';
 import type { SettingKey, Settings } from './settings.ts';
@@ -9,12 +17,13 @@ import { formatBytes, formatBytesExactly, formatDuration, formatShare } from './
 /**
  * Throws COF_LIMIT_TOO_LOW when the budget could never hold; `auto` is checked when it is known.
  */
-export function validateSettings(settings: Settings): void {
+export function validateSettings(settings: Settings, cwd: string): void {
   validateOps(settings);
   validateTls(settings);
-  const { memoryBudgetBytes, workers, surge } = settings;
+  validateMaxMemory(settings, kindNameOf(settings, cwd));
+  const { memoryBudgetBytes, workers } = settings;
   if (memoryBudgetBytes === 'auto' || workers === 'auto') return;
-  checkBudget(memoryBudgetBytes, { workers: workers.min, surge });
+  checkBudget(memoryBudgetBytes, crewsOf([{ settings }], cwd));
 }
 
 /** Throws COF_CONFLICT when two pools ask for one port. */
@@ -37,31 +46,28 @@ export function validatePools(
   }
 }
 
-/** Throws COF_LIMIT_TOO_LOW, with the arithmetic, for a budget below what the bare pool needs. */
-export function checkBudget(
-  budgetBytes: number,
-  pool: { readonly workers: number; readonly surge: number },
-): void {
-  if (budgetBytes >= leastBudgetBytes(pool)) return;
+/** Throws COF_LIMIT_TOO_LOW, with the arithmetic, for a budget below what bare pools need. */
+export function checkBudget(budgetBytes: number, crews: readonly Crew[]): void {
+  if (budgetBytes >= leastBudgetBytes(crews)) return;
   throw new CofferdamError(
     'COF_LIMIT_TOO_LOW',
     `a memory budget of ${formatBytesExactly(budgetBytes)} is below the least that ` +
-      `this pool needs: ${explainLeastBudget(pool)}`,
+      `this pool needs: ${explainLeastBudget(crews)}`,
   );
 }
 
 /** What is allowed but probably not meant: sentences for `check` and the log. */
-export function adviseOn(settings: Settings): readonly string[] {
+export function adviseOn(settings: Settings, kind: KindName): readonly string[] {
   const { maxMemoryBytes, memorySoft, gate, surge, drainTimeoutMs, longDrainTimeoutMs } = settings;
   const notes: string[] = [];
   if (surge > 0 && surge < gate) {
     notes.push(`surge ${surge} limits gate ${gate}: only ${surge} can be replaced at once`);
   }
   const softBytes = maxMemoryBytes * memorySoft;
-  if (maxMemoryBytes > 0 && softBytes < BARE_WORKER_BYTES) {
+  if (maxMemoryBytes > 0 && softBytes < FLOOR_BYTES[kind]) {
     notes.push(
       `the soft limit, ${formatShare(memorySoft)} of max-memory, is ${formatBytes(softBytes)}: ` +
-        `below what a bare worker needs under load (${formatBytes(BARE_WORKER_BYTES)})`,
+        `below what a bare worker needs under load (${formatBytes(FLOOR_BYTES[kind])})`,
     );
   }
   if (longDrainTimeoutMs < drainTimeoutMs) {
@@ -118,6 +124,19 @@ function validateOps(settings: Settings): void {
     throw new CofferdamError('COF_CONFLICT', message);
   }
 }
+
+function validateMaxMemory({ maxMemoryBytes }: Settings, kind: KindName): void {
+  const least = FLOOR_BYTES[kind];
+  if (maxMemoryBytes === 0 || maxMemoryBytes >= least) return;
+  const [needed, given] = [formatBytes(least), formatBytesExactly(maxMemoryBytes)];
+  throw new CofferdamError(
+    'COF_LIMIT_TOO_LOW',
+    `--max-memory must be at least ${needed}, not ${given}`,
+    { hint: `A ${NAMES[kind]} worker needs ${needed} before it does any work.` },
+  );
+}
+
+const NAMES: Readonly<Record<KindName, string>> = { node: 'Node', php: 'PHP', command: 'command' };
 
 /** One alone would be plain HTTP where somebody wants none. */
 function validateTls({ tlsCert, tlsKey }: Settings): void {

@@ -3,8 +3,7 @@
  * another is replaced. Who has to go when the forecast crosses it is not the largest worker but the
  * one that gives most back and would go on growing.
  */
-import { bootAllowanceMs, drainAllowanceMs } from './lessons.ts';
-import { growthPerMs, isGrownUp, SAMPLING_MS, SWING_SHARE } from './forecast.ts';
+import { growthPerMs, isGrownUp, leadOf, SWING_SHARE } from './forecast.ts';
 import { FLOOR_HEADROOM } from './recycling.ts';
 import { tell, type PoolState, type Turn } from './turn.ts';
 import type { PoolEvent, WorkerId } from './types.ts';
@@ -75,6 +74,14 @@ export function poolGrowthPerMs(pool: PoolState): number {
   return sum;
 }
 
+/** Until the tree reaches its budget as all pools grow now; Infinity = never. */
+export function timeToBudgetMs(pool: PoolState): number {
+  const { budgetBytes } = pool.policy;
+  const perMs = poolGrowthPerMs(pool) + pool.othersPerMs;
+  if (budgetBytes === 0 || perMs <= 0) return Infinity;
+  return Math.max(0, budgetBytes - usedBytes(pool)) / perMs;
+}
+
 /** Says once that the budget is exceeded, and once that it is kept again. */
 export function watchBudget(turn: Turn): void {
   const { pool, now } = turn;
@@ -109,11 +116,6 @@ function isFull(pool: PoolState, worker: Worker): boolean {
   const { roomBytes, predict } = pool.policy;
   const growth = predict ? growthPerMs(pool, worker) * leadOf(pool) : 0;
   return roomBytes > 0 && worker.memoryBytes + growth >= roomBytes;
-}
-
-/** From the order to recycle until the old worker is gone. */
-function leadOf({ lessons }: PoolState): number {
-  return SAMPLING_MS + bootAllowanceMs(lessons) + drainAllowanceMs(lessons);
 }
 
 /** What will be in use when a replacement that begins now has served its purpose. */

@@ -16,7 +16,7 @@ export function fitWorkers(turn: Turn): void {
   pool.fittedAt = now;
   if (budgetBytes === 0 || floorBytes === null) return;
   const fitting = countFitting(pool, floorBytes);
-  const detail = explain(pool, floorBytes, fitting);
+  const detail = explainFloor(pool, floorBytes);
   tell(turn, { event: 'floor_measured', floorBytes, workers, budgetBytes, detail });
   if (!pool.policy.fitWorkers || fitting >= pool.size) return;
   resize(turn, Math.max(1, fitting), 'memory');
@@ -35,6 +35,22 @@ export function fitAt(pool: PoolState): number | null {
   return at === Infinity ? null : at;
 }
 
+/** How the pool fits into its budget by this floor, or why it does not. */
+export function explainFloor(pool: PoolState, floorBytes: number): string {
+  const { policy, size, overheadBytes } = pool;
+  const fitting = countFitting(pool, floorBytes);
+  const mib = (bytes: number): string => `${Math.round(bytes / MEBIBYTE)}MiB`;
+  const surge = Math.min(policy.surge, 1);
+  const sum = overheadBytes + (size + surge) * floorBytes;
+  const floors = `floor ${mib(floorBytes)} x (${size} + ${surge} surge) + ${mib(overheadBytes)}`;
+  if (policy.budgetBytes === 0) return `${floors} = ${mib(sum)}`;
+  const sums = `${floors} = ${mib(sum)} of ${mib(policy.budgetBytes)}`;
+  if (fitting >= size) return sums;
+  return policy.fitWorkers
+    ? `${sums}: room for ${Math.max(1, fitting)} workers`
+    : `${sums}: this cannot hold, ${Math.max(1, fitting)} workers would fit`;
+}
+
 // --- internal ---
 
 const MEBIBYTE = 1024 * 1024;
@@ -44,18 +60,4 @@ function countFitting({ policy, overheadBytes }: PoolState, floorBytes: number):
   const surge = Math.min(policy.surge, 1);
   const left = policy.budgetBytes - overheadBytes - surge * floorBytes;
   return Math.max(0, Math.floor(left / (floorBytes * FLOOR_HEADROOM)));
-}
-
-function explain(pool: PoolState, floorBytes: number, fitting: number): string {
-  const { policy, size, overheadBytes } = pool;
-  const mib = (bytes: number): string => `${Math.round(bytes / MEBIBYTE)}MiB`;
-  const surge = Math.min(policy.surge, 1);
-  const sum = overheadBytes + (size + surge) * floorBytes;
-  const sums =
-    `floor ${mib(floorBytes)} x (${size} + ${surge} surge) + ${mib(overheadBytes)} = ` +
-    `${mib(sum)} of ${mib(policy.budgetBytes)}`;
-  if (fitting >= size) return sums;
-  return policy.fitWorkers
-    ? `${sums}: room for ${Math.max(1, fitting)} workers`
-    : `${sums}: this cannot hold, ${Math.max(1, fitting)} workers would fit`;
 }

@@ -11,7 +11,7 @@ import type { WorkerId } from './types.ts';
 import type { Worker } from './worker.ts';
 
 /** What is known is a sample old, and a sample is a second old at most. */
-export const SAMPLING_MS = 1000;
+const SAMPLING_MS = 1000;
 /** Garbage comes and goes between two samples: this share of a limit is kept free for it. */
 export const SWING_SHARE = 0.05;
 
@@ -50,6 +50,11 @@ export function predictedVictim(pool: PoolState, now: number): WorkerId | null {
 /** Old enough to be replaced for its memory once more: a recycle must not trigger the next. */
 export function isGrownUp(pool: PoolState, { readyAt }: Worker, now: number): boolean {
   return readyAt !== null && now - readyAt >= pool.policy.minAgeMs;
+}
+
+/** From the order to recycle until the old worker is gone. */
+export function leadOf({ lessons }: PoolState): number {
+  return SAMPLING_MS + bootAllowanceMs(lessons) + drainAllowanceMs(lessons);
 }
 
 /** A recycle needs a place in the gate and, make-before-break, one in the surge. */

@@ -63,13 +63,12 @@ export function grow(growth: Growth, sample: Point & Beat): Growth {
 
 /** Requests per millisecond: the higher of the last second and the last few. */
 export function rateOf({ pace }: Growth): number {
-  const last = pace.at(-1);
-  if (last === undefined) return 0;
-  const since = (beat: Beat | undefined): number =>
-    beat === undefined || beat.at >= last.at
-      ? 0
-      : (last.requests - beat.requests) / (last.at - beat.at);
-  return Math.max(0, since(pace.at(-2)), since(pace[0]));
+  return Math.max(rateSince(pace, pace.at(-2)), rateSince(pace, pace[0]));
+}
+
+/** The same without gusts: over the last few seconds. */
+export function steadyRateOf({ pace }: Growth): number {
+  return rateSince(pace, pace[0]);
 }
 
 /**
@@ -79,6 +78,12 @@ export function rateOf({ pace }: Growth): number {
 export function carefulSlope({ slope, points }: Growth, usual: number): number {
   if (slope !== null && slope.low > 0) return slope.high;
   return points.length < POINTS_SURE ? usual : 0;
+}
+
+/** Bytes per request as they are known for sure, not at the careful end; 0 = not at all. */
+export function sureSlope({ slope, points }: Growth, usual: number): number {
+  if (points.length < POINTS_SURE) return usual;
+  return slope !== null && slope.low > 0 ? slope.middle : 0;
 }
 
 /** The same growth as if `gapMs` had not passed. */
@@ -107,4 +112,12 @@ export function slopeOf(points: readonly Point[]): Slope | null {
     slopes[Math.min(slopes.length - 1, Math.max(0, Math.round(rank)))] ?? 0;
   const middle = (slopes.length - 1) / 2;
   return { low: at(middle - spread / 2), middle: at(middle), high: at(middle + spread / 2) };
+}
+
+// --- internal ---
+
+function rateSince(pace: readonly Beat[], first: Beat | undefined): number {
+  const last = pace.at(-1);
+  if (last === undefined || first === undefined || first.at >= last.at) return 0;
+  return Math.max(0, (last.requests - first.requests) / (last.at - first.at));
 }

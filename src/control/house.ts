@@ -5,6 +5,7 @@
  */
 import { poolGrowthPerMs, usedBytes, worthOf } from './budget.ts';
 import type { PoolState } from './turn.ts';
+import type { PoolEvent } from './types.ts';
 
 /** What a pool is to be told of the house, in the event `overhead`. */
 export interface Share {
@@ -18,14 +19,16 @@ export interface Share {
 
 /**
  * The share of each pool, in their order. `overheadBytes` is in use beside all workers (supervisor,
- * shared file pages). To be asked anew after every turn of a pool in which a worker came or went
- * and with every round of samples: two pools must not both fill the room of one surge worker.
+ * shared file pages). To be asked anew before every turn of a pool: two of them must not both fill
+ * the room of one surge worker.
  */
 export function settle(
   pools: readonly PoolState[],
   overheadBytes: number,
   now: number,
 ): readonly Share[] {
+  // One that is alone has nobody to wait for.
+  if (pools.length === 1) return [{ overheadBytes, growthPerMs: 0, mayReclaim: true }];
   const used = pools.map((pool) => usedBytes(pool) - pool.overheadBytes);
   const growth = pools.map(poolGrowthPerMs);
   const allUsed = sum(used);
@@ -36,6 +39,16 @@ export function settle(
     growthPerMs: Math.max(0, allGrowth - (growth[at] ?? 0)),
     mayReclaim: at === chosen,
   }));
+}
+
+/** The event by which a pool hears of its share; null = it knows. */
+export function shareNews(pool: PoolState, share: Share): PoolEvent | null {
+  const { overheadBytes: bytes, growthPerMs, mayReclaim } = share;
+  const knows =
+    bytes === pool.overheadBytes &&
+    growthPerMs === pool.othersPerMs &&
+    mayReclaim === pool.mayReclaim;
+  return knows ? null : { type: 'overhead', bytes, growthPerMs, mayReclaim };
 }
 
 // --- internal ---

@@ -1,8 +1,9 @@
 /** One event reaches one worker, and what the pool makes of it: back-off, counters, words. */
 import type { DrainResult } from '../protocol.ts';
-import { learnBoot, learnFloor } from './lessons.ts';
+import { noteFloor } from './floor.ts';
+import { learnBoot } from './lessons.ts';
 import { afterBootFailure, afterCrash, afterReady, type Failure } from './restarts.ts';
-import { commitTrial, rollBack } from './trial.ts';
+import { passTrial, rollBack } from './trial.ts';
 import { changeSlot, slotOf, tell, workersIn, type Turn } from './turn.ts';
 import type { WorkerId } from './types.ts';
 import { ageOf, type Worker, type WorkerEvent } from './worker.ts';
@@ -48,7 +49,7 @@ function hear(turn: Turn, worker: Worker, news: News): void {
     case 'crashed':
       return hearCrashed(turn, worker, news);
     case 'floor':
-      return hearFloor(turn, worker, news.limitBytes);
+      return noteFloor(turn, worker.slot, worker.memoryBytes);
   }
 }
 
@@ -68,9 +69,7 @@ function hearReady(turn: Turn, worker: Worker): void {
   pool.lessons = learnBoot(pool.lessons, bootMs);
   tell(turn, { event: 'worker_ready', slot, generation, pid: pid ?? 0, bootMs });
   const { trial } = pool;
-  if (trial?.worker !== worker.id) return;
-  tell(turn, { event: 'reload_rolling', epoch: trial.epoch, slot });
-  commitTrial(turn, trial);
+  if (trial?.worker === worker.id && !trial.isProved) passTrial(turn, trial, slot);
 }
 
 function hearBootFailed(
@@ -137,14 +136,6 @@ function hearCrashed(turn: Turn, worker: Worker, news: Extract<News, { type: 'cr
     detail,
     retryInMs: leaving ? 0 : Math.max(0, restarts.notBefore - now),
   });
-}
-
-function hearFloor(turn: Turn, worker: Worker, limitBytes: number): void {
-  const { slot, memoryBytes } = worker;
-  turn.pool.lessons = learnFloor(turn.pool.lessons, memoryBytes);
-  if (turn.pool.floorTold || memoryBytes < limitBytes) return;
-  turn.pool.floorTold = true;
-  tell(turn, { event: 'floor_above_limit', slot, memoryBytes, limitBytes });
 }
 
 function recordLeaving(turn: Turn, worker: Worker): void {

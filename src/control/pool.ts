@@ -9,14 +9,14 @@ import { nextStartAt } from './forecast.ts';
 import { endHeal, nextHealAt, startHeal } from './heal.ts';
 import { watchLoad } from './load.ts';
 import { dispatch } from './news.ts';
-import { abandonTrial, beginReload, placeCanary } from './reload.ts';
+import { abandonTrial, beginReload, placeCanary, takeBack } from './reload.ts';
 import { advanceRecycles, startRecycles } from './rollout.ts';
 import { askForStop, finishIfEmpty, stopWhenDue } from './shutdown.ts';
 import { fillSlots, retireExcess } from './slots.ts';
 import { nextScaleAt, noteDemand, scaleByLoad } from './scaling.ts';
 import { shiftScaling } from './scaling-state.ts';
 import { scaleTo } from './size.ts';
-import { finishRoll } from './trial.ts';
+import { commitJoint, finishRoll } from './trial.ts';
 import { beginTurn, changeSlot, createPoolState, tell, type PoolState, type Turn } from './turn.ts';
 import type { Effect, Policy, PoolEvent, PoolTotals, WorkerView } from './types.ts';
 import { deadlineOf, shiftWorker, viewOf } from './worker.ts';
@@ -101,7 +101,11 @@ function apply(turn: Turn, event: PoolEvent): void {
     case 'recycle':
       return askForRecycle(turn, event.slot);
     case 'reload':
-      return beginReload(turn, event.policy);
+      return beginReload(turn, event.policy, event.isJoint === true);
+    case 'commit':
+      return commitJoint(turn, event.epoch);
+    case 'roll_back':
+      return takeBack(turn, event.epoch, event.detail);
     case 'scale':
       return scaleTo(turn, event.slots, 'asked');
     case 'scale_by':

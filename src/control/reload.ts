@@ -6,14 +6,15 @@ import { slotOf, spawn, workersIn, type Turn } from './turn.ts';
 import type { Policy } from './types.ts';
 
 /** A new, valid configuration. The newest wins: one that is still on trial is rolled back. */
-export function beginReload(turn: Turn, policy: Policy): void {
+export function beginReload(turn: Turn, policy: Policy, isJoint: boolean): void {
   const { pool, now } = turn;
   if (isEnding(turn)) return;
   abandonTrial(turn, 'a newer reload came before its first worker was ready');
   pool.reloads += 1;
-  const trial = { epoch: pool.reloads, policy, startedAt: now, slot: null, worker: null };
-  // Before anything served there is nothing that a rollback could save.
-  if (pool.phase.type !== 'running') return commitTrial(turn, trial);
+  const begun = { epoch: pool.reloads, policy, startedAt: now, slot: null, worker: null };
+  const trial = { ...begun, isJoint, isProved: false };
+  // Before anything served there is nothing that a rollback could save, unless in another pool.
+  if (pool.phase.type !== 'running' && !isJoint) return commitTrial(turn, trial);
   pool.trial = trial;
   if (pool.size === 0) resize(turn, 1, 'reload');
 }
@@ -23,7 +24,13 @@ export function abandonTrial(turn: Turn, detail: string): void {
   const { trial } = turn.pool;
   if (trial === null) return;
   rollBack(turn, detail);
-  if (trial.worker !== null) dispatch(turn, trial.worker, { type: 'terminate' });
+  // One that is ready has clients: it is due now, like any worker of another configuration.
+  if (trial.worker !== null && !trial.isProved) dispatch(turn, trial.worker, { type: 'terminate' });
+}
+
+/** Another pool could not try it. */
+export function takeBack(turn: Turn, epoch: number, detail: string): void {
+  if (turn.pool.trial?.epoch === epoch) abandonTrial(turn, detail);
 }
 
 /**
@@ -32,6 +39,7 @@ export function abandonTrial(turn: Turn, detail: string): void {
  */
 export function placeCanary(turn: Turn): void {
   const { pool, now } = turn;
+  if (pool.phase.type === 'starting') return;
   forgetLostCanary(turn);
   const { trial } = pool;
   if (trial === null || trial.slot !== null) return;
@@ -50,7 +58,7 @@ export function placeCanary(turn: Turn): void {
 function forgetLostCanary(turn: Turn): void {
   const { pool } = turn;
   const { trial } = pool;
-  if (trial === null || trial.slot === null) return;
+  if (trial === null || trial.slot === null || trial.isProved) return;
   const boots = trial.worker !== null && pool.workers.get(trial.worker)?.life.state === 'booting';
   const waits = trial.worker === null && slotOf(turn, trial.slot).recycle !== null;
   if (!boots && !waits) pool.trial = { ...trial, slot: null, worker: null };

@@ -72,6 +72,8 @@ export interface PoolStatus {
   readonly waiting: number | null;
   /** Share of time in which the gate is taken by what is due, 0..1 and above. */
   readonly recyclerLoad: number;
+  /** What floors and growth come to, and whether that holds: a sentence; null before a sample. */
+  readonly arithmetic: string | null;
   /** What is wrong with the limits of this pool as it runs now; sentences. */
   readonly notes: readonly string[];
   /** Workers that only answer health checks. */

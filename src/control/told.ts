@@ -155,6 +155,8 @@ export type Told =
       readonly waiting: number;
       readonly detail: string;
     }
+  /** The first worker of a reloaded configuration is ready; other pools still try theirs. */
+  | { readonly event: 'canary_ready'; readonly epoch: number; readonly slot: number }
   /** The first worker of a reloaded configuration is ready: the others follow. */
   | { readonly event: 'reload_rolling'; readonly epoch: number; readonly slot: number }
   /** Every slot is served by the new configuration. */
@@ -164,7 +166,7 @@ export type Told =
       readonly workers: number;
       readonly tookMs: number;
     }
-  /** The first worker of a reloaded configuration did not become ready: the old one stays. */
+  /** The first worker of it did not become ready, here or in another pool: the old one stays. */
   | {
       readonly event: 'reload_rolled_back';
       readonly epoch: number;

@@ -194,7 +194,8 @@ export function workersIn(turn: Turn, slot: number): Worker[] {
 
 export function spawn(turn: Turn, slotNumber: number): void {
   const { pool, now, random } = turn;
-  const trial = pool.trial?.slot === slotNumber ? pool.trial : null;
+  const isCanary = pool.trial?.slot === slotNumber && !pool.trial.isProved;
+  const trial = isCanary ? pool.trial : null;
   const { policy } = trial ?? pool;
   const generation = slotOf(turn, slotNumber).generation + 1;
   const stagger = generation === 1 ? Math.min(1, slotNumber / pool.size) : 1;

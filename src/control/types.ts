@@ -148,8 +148,15 @@ export type PoolEvent =
   | { readonly type: 'overdue'; readonly worker: WorkerId }
   /** A person or a signal asks for a replacement; `slot: null` = all of them, through the gate. */
   | { readonly type: 'recycle'; readonly slot: number | null; readonly reason: 'manual' }
-  /** A new, valid configuration: everything that starts from now on belongs to it. */
-  | { readonly type: 'reload'; readonly policy: Policy }
+  /**
+   * A new, valid configuration, for its first worker to try. `isJoint`: other pools are reloaded
+   * with this one, and whether it rules is said when all of them have tried.
+   */
+  | { readonly type: 'reload'; readonly policy: Policy; readonly isJoint?: boolean }
+  /** Every pool has proved the configuration of this epoch: it rules. */
+  | { readonly type: 'commit'; readonly epoch: number }
+  /** Another pool did not: nothing changes. */
+  | { readonly type: 'roll_back'; readonly epoch: number; readonly detail: string }
   | { readonly type: 'scale'; readonly slots: number }
   /** So many more or fewer than there are when it is heard. */
   | { readonly type: 'scale_by'; readonly slots: number }

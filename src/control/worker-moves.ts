@@ -24,7 +24,7 @@ export type News =
       readonly detail: string;
     }
   /** Its memory was read for the first time since it is ready. */
-  | { readonly type: 'floor'; readonly limitBytes: number };
+  | { readonly type: 'floor' };
 
 export interface Transition {
   readonly worker: Worker;

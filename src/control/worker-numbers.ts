@@ -1,7 +1,7 @@
 /** The moves by which the numbers of a worker become known: its reports, and its memory. */
 import type { WorkerReport } from '../protocol.ts';
 import { grow } from './growth.ts';
-import { countStrikes, memoryLimitsOf } from './recycling.ts';
+import { countStrikes } from './recycling.ts';
 import { become, watched, type Handler } from './worker-moves.ts';
 import type { Worker, WorkerIn } from './worker.ts';
 
@@ -38,12 +38,11 @@ export const sampleReady: Handler<WorkerIn<'ready'>, 'sample'> = (
     floorBytes: worker.floorBytes ?? memoryBytes,
     growth: grow(worker.growth, { requests: worker.report.requests, memoryBytes, at: now }),
   };
-  const limitBytes = memoryLimitsOf(policy, null).soft;
   return become(
     sampled,
     { softStrikes: countStrikes(sampled, policy, now) },
     [],
-    first ? { type: 'floor', limitBytes } : null,
+    first ? { type: 'floor' } : null,
   );
 };
 

@@ -26,22 +26,29 @@ export const POOL_METRICS: readonly Metric[] = [
     name: 'cofferdam_time_to_limit_seconds',
     type: 'gauge',
     unit: 'seconds',
-    help: 'Time until the first worker reaches its memory limit as it grows now; +Inf: never.',
-    read: ({ slots }, emit) =>
-      emit([], Math.round(Math.min(Infinity, ...slots.map((slot) => slot.limitInSeconds)))),
+    help: 'Until the first worker reaches its limit, or the tree its budget; +Inf: never.',
+    read: ({ slots, budgetInSeconds }, emit) =>
+      emit([], Math.round(Math.min(budgetInSeconds, ...slots.map((slot) => slot.limitInSeconds)))),
+  }),
+  poolMetric({
+    name: 'cofferdam_recycler_load_ratio',
+    type: 'gauge',
+    unit: 'ratio',
+    help: 'Share of time in which the gate is taken.',
+    read: ({ recyclerLoad }, emit) => emit([], Math.round(recyclerLoad * 1000) / 1000),
   }),
   poolMetric({
     name: 'cofferdam_slope_per_request_bytes',
     type: 'gauge',
     unit: 'bytes',
-    help: 'Growth of the worker that grows most, for each request; 0: none that is sure.',
+    help: 'Growth of the worker that grows most, per request; 0: none is sure.',
     read: ({ slots }, emit) =>
       emit([], Math.max(0, ...slots.map((slot) => slot.slopeBytesPerRequest))),
   }),
   poolMetric({
     name: 'cofferdam_floor_above_limit',
     type: 'gauge',
-    help: '1: fresh workers are above the memory limit already, which replaces nobody any more.',
+    help: '1: fresh workers are above the memory limit already.',
     read: ({ floorAboveLimit }, emit) => emit([], Number(floorAboveLimit)),
   }),
   poolMetric({

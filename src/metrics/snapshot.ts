@@ -27,6 +27,10 @@ export interface PoolSnapshot {
   readonly limitBytes: number;
   /** Fresh workers are above it already. */
   readonly floorAboveLimit: boolean;
+  /** Until the tree reaches its budget as all pools grow now; Infinity = never. */
+  readonly budgetInSeconds: number;
+  /** Share of time in which the gate is taken by what is due, 0..1 and above. */
+  readonly recyclerLoad: number;
   readonly workersByState: Readonly<Partial<Record<WorkerStateName, number>>>;
   /** Decided by control, whatever became of them. */
   readonly recycles: Readonly<Record<RecycleReason, number>>;

@@ -1,7 +1,8 @@
 /** Every decision is told once: the same event as a log line and on the control socket. */
 import type { Config } from '../config/load.ts';
-import { nameOf } from '../config/kind.ts';
-import { poolSizeOf } from '../config/policy.ts';
+import { addUp } from '../config/budget.ts';
+import { kindNameOf, nameOf } from '../config/kind.ts';
+import { crewsOf } from '../config/policy.ts';
 import { adviseOn } from '../config/validate.ts';
 import type { Told } from '../control/types.ts';
 import type { Budget } from '../metrics/budget.ts';
@@ -47,17 +48,19 @@ export function announceStart(
 ): void {
   const { settings, pools } = config;
   const { shareBytes } = meansOf(config, budget);
+  const crews = crewsOf(pools, process.cwd());
   log.write('info', 'starting', {
     version,
     pid: process.pid,
     app: pools.map((pool) => nameOf(pool.settings)).join(', '),
-    workers: poolSizeOf(pools).workers,
+    workers: addUp(crews).workers,
     budgetBytes: budget.bytes,
     budgetFrom: budget.origin,
     name: settings.name,
     v8Flags: v8FlagsOf(settings, shareBytes).join(' '),
   });
-  for (const pool of pools) {
-    for (const detail of adviseOn(pool.settings)) log.write('warn', 'advice', { detail });
+  for (const { settings } of pools) {
+    const kind = kindNameOf(settings, process.cwd());
+    for (const detail of adviseOn(settings, kind)) log.write('warn', 'advice', { detail });
   }
 }

@@ -10,14 +10,15 @@ import type { QueueReport } from '../data/gateway/messages.ts';
 import type { AppAnswer } from './asks.ts';
 import { worstOf } from './exit-code.ts';
 import type { Launch } from './fleet.ts';
-import { createGenerations, type Generations } from './generations.ts';
+import { createGenerations, type Generation, type Generations } from './generations.ts';
 import { createGatewayLink, type GatewayLink } from './gateway-link.ts';
 import { startHealth, type Health } from './health-pool.ts';
+import type { House } from './house.ts';
 import { createGatewayPool } from './gateway-pool.ts';
 import { gatewayLaunchOf, gatewaySettingsOf } from './launch-gateway.ts';
 import { launchOf, policyWithin, type Means } from './launch.ts';
-import { concurrencyOf, upstreamLaunchOf, type PortBook } from './launch-upstream.ts';
-import { createListeners, urlOf, type Listeners } from './listeners.ts';
+import { upstreamLaunchOf, upstreamPolicyOf, type PortBook } from './launch-upstream.ts';
+import { createListeners, urlOf, type Listener, type Listeners } from './listeners.ts';
 import type { Log } from './log.ts';
 import { lateTeller } from './late.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
@@ -35,6 +36,7 @@ export interface AppPoolOptions {
   readonly ports: PortBook;
   /** Descriptors of listening sockets that a service manager opened for this pool. */
   readonly activated: readonly number[];
+  readonly house: House;
   told(told: Told): void;
   /** No process of the pool is left, and none will come. */
   finished(outcome: Outcome): void;
@@ -79,7 +81,7 @@ class Pool implements AppPool {
   readonly #link: GatewayLink | null;
   readonly #gateway: PoolRunner | null;
   readonly #health: Health;
-  readonly #generations: Generations;
+  readonly #generations: Generations<Generation>;
   #listenFailure: string | null = null;
   #workersOutcome: Outcome | null = null;
   #gatewayOutcome: Outcome | null = null;
@@ -103,8 +105,7 @@ class Pool implements AppPool {
     };
     const listening = {
       listeners: this.listeners,
-      onListening: (listener: Parameters<typeof urlOf>[0]) =>
-        options.log.write('info', 'listening', { url: urlOf(listener) }),
+      onListening: (at: Listener) => options.log.write('info', 'listening', { url: urlOf(at) }),
     };
     const hidden = { listeners: createListeners(), onListening: () => {} };
     this.workers = createPoolRunner({
@@ -114,7 +115,8 @@ class Pool implements AppPool {
       forks: this.#kind.kind === 'command',
       // The gateway has waited already when these are told.
       policy: this.#link === null ? policy : { ...policy, shutdownDelayMs: 0 },
-      launchOf: (epoch) => this.#generations.launchOf(epoch),
+      launchOf: (epoch) => this.#generations.at(epoch).launch,
+      house: options.house.doorOf(this.name),
       told: (told) => this.#workersTold(told),
       finished: (outcome) => this.#workersFinished(outcome),
     });
@@ -184,7 +186,9 @@ class Pool implements AppPool {
     return () => {
       this.#generations.add({ config, means, launch });
       this.#configureGateway();
-      this.workers.loop.enqueue({ type: 'reload', policy: this.#policy(config, means) });
+      const policy = this.#policy(config, means);
+      const isJoint = this.#options.house.isShared();
+      this.workers.loop.enqueue({ type: 'reload', policy, isJoint });
     };
   }
 
@@ -207,24 +211,20 @@ class Pool implements AppPool {
     return kindOf(settings, process.cwd(), { ...process.env, ...settings.env });
   }
 
-  #launch({ settings, origins }: PoolConfig, means: Means, reserved = false): Launch {
-    const kind = this.#kindOf({ name: this.name, settings, origins });
+  #launch(config: PoolConfig, { shareBytes }: Means, reserved = false): Launch {
+    const kind = this.#kindOf(config);
+    const { settings } = config;
     const { folder, ports } = this.#options;
     const link = this.#link;
-    if (link === null) return launchOf({ settings, origins }, means.shareBytes, { reserved });
-    const node =
-      kind.kind === 'node'
-        ? launchOf({ settings, origins }, means.shareBytes, { reserved, address: LOOPBACK })
-        : null;
+    if (link === null) return launchOf(config, shareBytes, { reserved });
+    const options = { reserved, address: LOOPBACK };
+    const node = kind.kind === 'node' ? launchOf(config, shareBytes, options) : null;
     return upstreamLaunchOf({ settings, kind, link, folder, ports, reserved }, node);
   }
 
   #policy({ settings }: PoolConfig, means: Means): Policy {
     const policy = policyWithin(settings, means);
-    const concurrency = this.#link === null ? 0 : concurrencyOf(settings, this.#kind);
-    const common = { ...policy, concurrency };
-    // V8's heap is what the heal and its limits are about.
-    return this.#kind.kind === 'node' ? common : { ...common, heal: false, roomBytes: 0 };
+    return this.#link === null ? policy : upstreamPolicyOf(policy, settings, this.#kind);
   }
 
   #createLink(): GatewayLink {

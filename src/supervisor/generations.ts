@@ -1,4 +1,4 @@
-/** The configurations of a pool by epoch: the one that rules, and the one that is on trial. */
+/** The configurations by epoch, of a pool or of all: the one that rules, and the one on trial. */
 import type { PoolConfig } from '../config/load.ts';
 import type { Told } from '../control/types.ts';
 import type { Launch } from './fleet.ts';
@@ -10,21 +10,21 @@ export interface Generation {
   readonly launch: Launch;
 }
 
-export interface Generations {
+export interface Generations<T> {
   /** The newest that was not taken back. */
-  current(): Generation;
+  current(): T;
   /** A reload, in the order in which control hears of them. */
-  add(generation: Generation): void;
-  launchOf(epoch: number): Launch;
+  add(generation: T): void;
+  at(epoch: number): T;
   /** Follows what control made of a reload; true when another one is current by it. */
   told(told: Told, ruling: number): boolean;
 }
 
-export function createGenerations(first: Generation): Generations {
+export function createGenerations<T>(first: T): Generations<T> {
   const all = new Map([[0, first]]);
   let last = 0;
   let current = 0;
-  const at = (epoch: number): Generation => all.get(epoch) ?? first;
+  const at = (epoch: number): T => all.get(epoch) ?? first;
   return {
     current: () => at(current),
     add(generation) {
@@ -32,7 +32,7 @@ export function createGenerations(first: Generation): Generations {
       current = last;
       all.set(current, generation);
     },
-    launchOf: (epoch) => at(epoch).launch,
+    at,
     told(told, ruling) {
       if (told.event === 'reload_rolling') {
         for (const older of all.keys()) if (older < told.epoch) all.delete(older);

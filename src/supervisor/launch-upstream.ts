@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Kind } from '../config/kind.ts';
 import type { Settings } from '../config/settings.ts';
+import type { Policy } from '../control/types.ts';
 import { phpCgiCommand } from '../data/gateway/fastcgi/php-cgi.ts';
 import type { UpstreamAddress } from '../data/gateway/types.ts';
 import type { Birth, Launch } from './fleet.ts';
@@ -46,9 +47,16 @@ export function upstreamLaunchOf(options: UpstreamLaunchOptions, node: Launch | 
 }
 
 /** Requests that one worker gets at once; 0 = no bound. */
-export function concurrencyOf({ concurrency }: Settings, { kind }: Kind): number {
+function concurrencyOf({ concurrency }: Settings, { kind }: Kind): number {
   if (concurrency !== 'auto') return concurrency;
   return kind === 'php' ? 1 : 0;
+}
+
+/** The policy of a pool behind the gateway. */
+export function upstreamPolicyOf(policy: Policy, settings: Settings, kind: Kind): Policy {
+  const common = { ...policy, concurrency: concurrencyOf(settings, kind) };
+  // V8's heap is what the heal and its limits are about.
+  return kind.kind === 'node' ? common : { ...common, heal: false, roomBytes: 0 };
 }
 
 /** Hands out ports of the loopback address that were free a moment ago. */

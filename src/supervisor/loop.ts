@@ -8,6 +8,8 @@ import type { Effect, Policy, PoolEvent } from '../control/types.ts';
 export interface LoopOptions {
   readonly policy: Policy;
   perform(effect: Effect): void;
+  /** What the pool has to know first in every turn; null = nothing new. */
+  news?(): PoolEvent | null;
   /** A turn is over: what the pool is like from `now` on. */
   turned?(state: PoolState, now: number): void;
   /** Milliseconds on a clock that never goes back. */
@@ -59,7 +61,8 @@ export function createLoop(options: LoopOptions): Loop {
     // All news first, as if it came before the next deadline: when we are the late ones, a worker
     // whose report lies in the queue behind others was not silent.
     const newsAt = Math.min(now, (nextDeadline(state) ?? Number.POSITIVE_INFINITY) - 1);
-    for (const event of events) take(event, newsAt);
+    const first = options.news?.() ?? null;
+    for (const event of first === null ? events : [first, ...events]) take(event, newsAt);
     take({ type: 'tick' }, now);
     for (const effect of effects) options.perform(effect);
     options.turned?.(state, now);

@@ -1,6 +1,8 @@
 /** Turns what the pools know into what metrics and probes tell; waits for nobody. */
 import { performance } from 'node:perf_hooks';
+import { timeToBudgetMs } from '../control/budget.ts';
 import { timeToLimitMs } from '../control/forecast.ts';
+import { recyclerLoad } from '../control/load.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';
 import type { WorkerView } from '../control/types.ts';
 import { readAcceptQueue } from '../metrics/accept-queue.ts';
@@ -153,6 +155,8 @@ function poolOf(pool: PoolRunner, owner: AppPool, sampler: Sampler): PoolSnapsho
     size: state.size,
     limitBytes: state.policy.maxMemoryBytes,
     floorAboveLimit: state.floorTold,
+    budgetInSeconds: timeToBudgetMs(state) / 1000,
+    recyclerLoad: recyclerLoad(state),
     workersByState,
     recycles,
     recyclesInProgress,

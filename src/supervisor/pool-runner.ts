@@ -8,6 +8,7 @@ import { createSaturationGate, type SaturationGate } from '../probes/saturation.
 import { createCapacityMeter, type CapacityMeter } from './capacity.ts';
 import { createDoorman } from './doorman.ts';
 import { createFleet, type Fleet, type FleetOptions, type Launch } from './fleet.ts';
+import type { Door } from './house.ts';
 import { createLoop, type Loop } from './loop.ts';
 import type { Sampled } from './sampler.ts';
 
@@ -41,6 +42,7 @@ export interface PoolRunnerOptions extends Pick<
   readonly name: string;
   readonly policy: Policy;
   sampleNow(worker: Sampled): void;
+  readonly house?: Door;
   readonly told: (told: Told) => void;
   readonly finished: (outcome: Outcome) => void;
 }
@@ -82,9 +84,11 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
   const loop = createLoop({
     policy: options.policy,
     perform: (effect) => perform(effect, fleet, ledger, options),
+    news: () => options.house?.news() ?? null,
     turned: (state, at) => {
       capacity.turned(state, at);
       doorman.watch(state);
+      options.house?.turned();
     },
     now,
     random: () => Math.random(),

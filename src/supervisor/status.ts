@@ -1,6 +1,7 @@
 /** What a running Cofferdam tells of itself: one plain record, made from what is known already. */
 import { performance } from 'node:perf_hooks';
 import type { Config } from '../config/load.ts';
+import { arithmeticOf } from '../control/arithmetic.ts';
 import { timeToLimitMs } from '../control/forecast.ts';
 import { notesOn, recyclerLoad } from '../control/load.ts';
 import { totals, workersOf, type PoolState } from '../control/pool.ts';
@@ -61,7 +62,7 @@ function stateOf({ workers, front }: AppPool): Status['state'] {
   if (type === 'idle' || type === 'starting') return 'starting';
   if (type !== 'running') return 'stopping';
   if (pool.phase.type === 'idle' || pool.phase.type === 'starting') return 'starting';
-  const outdated = workersOf(pool).some(({ epoch }) => epoch < pool.epoch);
+  const outdated = workersOf(pool).some(({ epoch }) => epoch !== pool.epoch);
   return outdated || pool.trial !== null ? 'reloading' : 'running';
 }
 
@@ -76,6 +77,7 @@ function poolOf(pool: AppPool, now: number): PoolStatus {
     size: state.size,
     waiting: pool.queue()?.depth ?? null,
     recyclerLoad: recyclerLoad(state),
+    arithmetic: arithmeticOf(state),
     notes: notesOn(state),
     healthWorkers: health === null ? [] : workersIn(health, pool.name, now),
   };

@@ -6,7 +6,7 @@ import { performance } from 'node:perf_hooks';
 import { kindOf } from '../config/kind.ts';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
-import type { Outcome, Told } from '../control/types.ts';
+import type { Outcome, PoolEvent, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
 import type { Budget } from '../metrics/budget.ts';
 import { announce, announceStart, labelled } from './announce.ts';
@@ -15,14 +15,15 @@ import { budgetOf, meansOf } from './budget.ts';
 import { createCommands } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
 import { exitCodeOf, worstOf } from './exit-code.ts';
+import { createGenerations, type Generations } from './generations.ts';
 import { startGuard, type Guard } from './guard.ts';
+import { createHouse } from './house.ts';
 import { openPortBook, type PortBook } from './launch-upstream.ts';
 import { createWorkerFolder, type WorkerFolder } from './worker-folder.ts';
 import type { Log } from './log.ts';
 import { createObserver, type Observer } from './observer.ts';
 import { watchOomKills } from './oom.ts';
 import { openOps, type Ops } from './open-ops.ts';
-import { tellOverhead } from './overhead.ts';
 import { watchPressure, type PressureWatch } from './pressure.ts';
 import { planReload, tellFailure, tellReload } from './reload.ts';
 import { startSampler, type Sampler } from './sampler.ts';
@@ -65,7 +66,9 @@ class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #startedAt = performance.now();
   readonly #waiters = createWaiters();
-  #budget: Budget;
+  readonly #house = createHouse(() => this.#pools);
+  /** Configuration and budget, as pools have those of their own. */
+  readonly #generations: Generations<{ readonly config: Config; readonly budget: Budget }>;
   readonly #guard: Guard;
   readonly #pools: readonly [AppPool, ...AppPool[]];
   readonly #sampler: Sampler;
@@ -76,7 +79,6 @@ class Supervisor {
   /** Pools of which every worker has been ready once. */
   readonly #ready = new Set<string>();
   readonly #folder: WorkerFolder;
-  #config: Config;
   #control: ControlSocket | null = null;
   #ops: Ops | null = null;
   #interrupts = 0;
@@ -86,31 +88,27 @@ class Supervisor {
   constructor(options: SupervisorOptions, ports: PortBook) {
     this.#options = options;
     this.#log = options.log;
-    this.#config = options.config;
-    this.#folder = createWorkerFolder(options.config.settings.name);
-    this.#budget = budgetOf(options.config);
+    const { config } = options;
+    this.#generations = createGenerations({ config, budget: budgetOf(config) });
+    this.#folder = createWorkerFolder(config.settings.name);
     this.#notifier = createNotifier({
       onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
     });
     this.#guard = startGuard({
-      graceMs: longestDrainMs(options.config) + ORPHAN_GRACE_EXTRA_MS,
+      graceMs: longestDrainMs(config) + ORPHAN_GRACE_EXTRA_MS,
       onExit: (detail) => this.#log.write('warn', 'no_guard', { detail }),
     });
     this.#sampler = startSampler({
-      workers: () => this.#runners().flatMap((pool) => pool.sampled()),
-      onOverhead: (bytes) => tellOverhead(this.#pools, bytes, performance.now()),
+      workers: () => this.#pools.flatMap((pool) => pool.runners()).flatMap((one) => one.sampled()),
+      onOverhead: (bytes) => this.#house.sampled(bytes),
     });
     this.#pools = this.#createPools(ports) as [AppPool, ...AppPool[]];
-    this.#pressure = watchPressure({
-      onPressure: () => {
-        for (const { workers } of this.#pools) workers.loop.enqueue({ type: 'pressure' });
-      },
-    });
+    this.#pressure = watchPressure({ onPressure: () => this.#toAll({ type: 'pressure' }) });
     this.#observer = createObserver({
       pools: () => this.#pools,
       sampler: this.#sampler,
       version: options.version,
-      budgetBytes: () => this.#budget.bytes,
+      budgetBytes: () => this.#ruling.budget.bytes,
     });
   }
 
@@ -120,7 +118,7 @@ class Supervisor {
       this.#control = await this.#openControl();
       this.#folder.open();
       this.#ops = await this.#openOps();
-      announceStart(this.#config, this.#budget, this.#options);
+      announceStart(this.#ruling.config, this.#ruling.budget, this.#options);
       const outcome = await new Promise<Outcome>((resolve) => {
         this.#finish = resolve;
         for (const pool of this.#pools) pool.start();
@@ -138,8 +136,14 @@ class Supervisor {
     }
   }
 
+  /** The newest that was not taken back. */
+  get #ruling(): { readonly config: Config; readonly budget: Budget } {
+    return this.#generations.current();
+  }
+
   #createPools(ports: PortBook): readonly AppPool[] {
-    const { pools } = this.#config;
+    const { config: whole, budget } = this.#ruling;
+    const { pools } = whole;
     const sockets = readActivatedSockets();
     const shared: AppPoolOptions['shared'] = {
       onPid: (pid, alive, blind) =>
@@ -151,12 +155,13 @@ class Supervisor {
       const log = pools.length === 1 ? this.#log : labelled(this.#log, config.name);
       const pool: AppPool = createAppPool({
         config,
-        means: meansOf(this.#config, this.#budget),
+        means: meansOf(whole, budget),
         log,
         shared,
         folder: this.#folder.path,
         ports,
         activated: activatedFor(sockets, config.name, pools.length === 1),
+        house: this.#house,
         told: (told) => this.#tell(pool, told, log),
         finished: (outcome) => this.#poolFinished(pool, outcome),
       });
@@ -164,13 +169,9 @@ class Supervisor {
     });
   }
 
-  #runners(): ReturnType<AppPool['runners']> {
-    return this.#pools.flatMap((pool) => pool.runners());
-  }
-
   #openOps(): Promise<Ops | null> {
     return openOps({
-      config: this.#config,
+      config: this.#ruling.config,
       log: this.#log,
       observer: this.#observer,
       status: () => this.#status(),
@@ -181,7 +182,7 @@ class Supervisor {
 
   #openControl(): Promise<ControlSocket> {
     return openControlSocket(
-      controlSocketPath(this.#config.settings.name, process.env),
+      controlSocketPath(this.#ruling.config.settings.name, process.env),
       createCommands({
         pools: this.#pools,
         facts: () => this.#observer.facts(),
@@ -200,6 +201,8 @@ class Supervisor {
     });
     this.#ops?.told(told, this.#pools.indexOf(pool));
     this.#waiters.told(told, pool.name);
+    this.#generations.told(told, pool.workers.loop.state().epoch);
+    this.#house.told(told, pool.name);
     if (told.event === 'all_ready') {
       this.#ready.add(pool.name);
       if (this.#ready.size === this.#pools.length) {
@@ -234,15 +237,9 @@ class Supervisor {
         // The log has told why; a signal has nobody else to answer to.
         return void this.#reload().catch(() => {});
       case 'recycle_all':
-        for (const { workers } of this.#pools) {
-          workers.loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
-        }
-        return;
+        return this.#toAll({ type: 'recycle', slot: null, reason: 'manual' });
       case 'scale_by':
-        for (const { workers } of this.#pools) {
-          workers.loop.enqueue({ type: 'scale_by', slots: request.slots });
-        }
-        return;
+        return this.#toAll({ type: 'scale_by', slots: request.slots });
       case 'reopen_logs':
         return this.#log.write('info', 'usr1', {
           detail: 'logs go to stderr, there is nothing to reopen',
@@ -250,18 +247,22 @@ class Supervisor {
     }
   }
 
+  #toAll(event: PoolEvent): void {
+    for (const { workers } of this.#pools) workers.loop.enqueue(event);
+  }
+
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
   async #reload(): Promise<readonly string[]> {
     this.#notifier.reloading();
     try {
-      const { config, restart } = planReload(this.#config, await this.#options.readConfig());
+      const { config: running } = this.#ruling;
+      const { config, restart } = planReload(running, await this.#options.readConfig());
       const budget = budgetOf(config);
       const plans = this.#pools.map((pool, index) =>
         pool.planReload(config.pools[index]!, meansOf(config, budget)),
       );
       for (const apply of plans) apply();
-      this.#config = config;
-      this.#budget = budget;
+      this.#generations.add({ config, budget });
       this.#observer.reloaded(true);
       tellReload(this.#log, config, restart);
       return restart;
@@ -276,9 +277,8 @@ class Supervisor {
 
   #status(): ReturnType<typeof statusOf> {
     return statusOf({
-      config: this.#config,
+      ...this.#ruling,
       startedAt: this.#startedAt,
-      budget: this.#budget,
       tree: this.#sampler.tree(),
       supervisorBytes: this.#sampler.supervisorBytes(),
       pools: this.#pools,

@@ -105,7 +105,8 @@ function settleReloads(waiters: Set<ReloadWaiter>, told: Told, pool: string): vo
     const { epoch, workers, tookMs } = told;
     settle(epoch, ({ resolve }) => resolve({ workers, tookMs }));
   } else if (told.event === 'reload_rolled_back') {
-    const message = `the new configuration does not serve, the old one goes on: ${told.detail}`;
+    const whose = pool === 'app' ? '' : `of pool ${pool} `;
+    const message = `the new configuration ${whose}does not serve, the old one goes on: ${told.detail}`;
     const error = new CofferdamError('COF_RELOAD_ROLLED_BACK', message);
     settle(told.epoch, ({ reject }) => reject(error));
   } else if (told.event === 'recycle_postponed' && told.reason === 'reload') {

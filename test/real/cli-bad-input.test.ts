@@ -66,7 +66,7 @@ const CASES: readonly Case[] = [
     args: ['server.js', '--max-memory', '16MiB'],
     message:
       '--max-memory must be at least 32MiB, not 16MiB\n' +
-      '  A worker needs 32MiB before it does any work.  [COF_LIMIT_TOO_LOW]',
+      '  A Node worker needs 32MiB before it does any work.  [COF_LIMIT_TOO_LOW]',
   },
   {
     what: 'a budget that cannot hold',

@@ -50,8 +50,8 @@ describe('check', () => {
       /^ {2}port +4001 +cofferdam\.toml:5$/m,
       /^Pool api: command, 1 worker, behind a gateway$/m,
       /^ {2}workers +1 +cofferdam\.toml:10$/m,
-      /^Budget +512MiB \(.*\), at least \(3 workers \+ 1 surge\)/m,
-      /^Note +web max-memory 200MiB x 2 workers .* = 625MiB: more than the budget of 512MiB$/m,
+      /^Budget +512MiB \(.*\), at least \(2 node workers \+ 1 surge\) x 32MiB \+ \(1 command worker \+ 0 surge\) x 1MiB \+ 32MiB gateway \+ 25MiB supervisor = 154MiB$/m,
+      /^Note +web max-memory 200MiB x 2 workers .* = 657MiB: more than the budget of 512MiB$/m,
     ]) {
       expect(stdout).toMatch(line);
     }
@@ -62,6 +62,24 @@ describe('check', () => {
         { name: 'api', kind: 'command', settings: { workers: { text: '1' } } },
       ],
     });
+  });
+
+  it('prints the arithmetic of what will be due, and warns in a sentence', async () => {
+    const cwd = folderWith(FILES);
+    const check = async (...args: string[]): Promise<string> =>
+      (await runCli(['check', 'server.js', '--name', 'check-nobody', ...args], { cwd })).stdout;
+    const limited = await check('--max-requests', '100', '--max-age', '10m', '--jitter', '0');
+    for (const line of [
+      /^Memory +floor x \(2 \+ 1 surge\) \+ leak x 100 requests x 2 has to fit into \S+;/m,
+      /^Recycler load = workers x \(boot \+ drain\) \/ cycle \/ gate has to stay below 70%; max-requests 100 holds up to 70 requests\/s if both take 1s; max-age 10m leaves each of 2 workers 3m30s for both$/m,
+      /^Measured nothing: no instance of this name runs$/m,
+      /^Stop +40s at most: 30s drain \+ 2 x 5s kill; terminationGracePeriodSeconds has to be longer$/m,
+    ]) {
+      expect(limited).toMatch(line);
+    }
+    const hurried = await check('--max-age', '1s', '-w', '40', '--termination-grace', '30s');
+    expect(hurried).toMatch(/^Note +max-age 1s cannot be kept by 40 workers: the gate has 16ms/m);
+    expect(hurried).toMatch(/^Note +a stop takes up to 40s, termination-grace is 30s: /m);
   });
 
   it('is one JSON document with --json', async () => {

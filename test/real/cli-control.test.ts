@@ -27,8 +27,10 @@ async function listenAs(name: string, answer: (socket: Socket) => void): Promise
   mkdirSync(dirname(path));
   const requests: unknown[] = [];
   const server = createServer((socket) => {
-    socket.on('error', () => {});
-    createInterface({ input: socket }).on('line', (line) => {
+    const reader = createInterface({ input: socket });
+    // A reader that goes away may reset the connection, and both of them would throw it.
+    for (const each of [socket, reader]) each.on('error', () => {});
+    reader.on('line', (line) => {
       requests.push(JSON.parse(line));
       answer(socket);
     });
@@ -91,6 +93,7 @@ const STATUS: Status = {
       size: 2,
       waiting: null,
       recyclerLoad: 0.1,
+      arithmetic: 'floor 20MiB x (2 + 1 surge) + 60MiB = 120MiB of 512MiB; recycler load 10%',
       notes: [],
       healthWorkers: [],
     },

@@ -1,8 +1,9 @@
 /** A pool that follows its load, with a load that one event loop cannot carry. */
 import { expect, test } from 'vitest';
+import { startClients } from '../support/clients.ts';
 import { serveSource } from '../support/inline-app.ts';
 import { waitUntil } from '../support/processes.ts';
-import { statusOfPool } from '../support/serve.ts';
+import { serveEcho, statusOfPool, stopLoad } from '../support/serve.ts';
 
 /** Waits a moment, then needs the event loop for itself: more of them at once only queue. */
 const APP = `
@@ -35,3 +36,24 @@ test('grows under load, serves with all, and shrinks after it', { timeout: TEST_
   expect(new Set(pool.told('scaled').map(({ why }) => why))).toEqual(new Set(['demand', 'idle']));
   await waitUntil('the others gone', async () => (await statusOfPool(pool)).workers.length === 1);
 });
+
+test(
+  'TTIN adds a worker, TTOU sends one away, within the bounds',
+  { timeout: TEST_MS },
+  async () => {
+    const pool = await serveEcho(['--workers', '1..2']);
+    const clients = startClients('agent', { url: pool.url }, { clients: 2 });
+    pool.signal('SIGTTIN');
+    await pool.waitForTold('worker_ready', 2);
+    // One more would be above the bound: the next thing that happens is the worker that goes.
+    pool.signal('SIGTTIN');
+    await waitUntil('both are heard', async () => (await statusOfPool(pool)).workers.length === 2);
+    pool.signal('SIGTTOU');
+    await waitUntil('one worker', async () => (await statusOfPool(pool)).workers.length === 1);
+    await stopLoad(clients);
+    expect(pool.told('scaled').map(({ from, to, why }) => `${from} ${to} ${why}`)).toEqual([
+      '1 2 asked',
+      '2 1 asked',
+    ]);
+  },
+);

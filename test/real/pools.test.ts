@@ -10,7 +10,7 @@ import { servePools, servePoolsReady, writePools, type Table } from '../support/
 import { isAlive, statusOf, waitUntil } from '../support/processes.ts';
 import { expectNothingLost } from '../support/recycling.ts';
 import { runCli, type CliRun } from '../support/run-cli.ts';
-import { faultSwitch } from '../support/scratch.ts';
+import { faultSwitch, writeApp } from '../support/scratch.ts';
 import { statusOfPool } from '../support/serve.ts';
 import { findTool, lacks } from '../support/tools.ts';
 
@@ -96,19 +96,37 @@ describe('two pools', { timeout: 60_000 }, () => {
     );
   });
 
+  test('of other kinds fit into a budget in which Node workers alone would not', async () => {
+    const server = writeApp(`
+      require('node:http').createServer((request, response) => response.end('a program'))
+        .listen(process.env.PORT, process.env.HOST);
+    `);
+    // With 32 MiB for every worker it would be refused: 5 x 32 + 25 are 185.
+    const { cofferdam, urls } = await servePoolsReady(
+      { web: { workers: 1 }, jobs: { workers: 3, command: [process.execPath, server] } },
+      ['--memory-budget', '180MiB'],
+    );
+    expect(await (await fetch(urls['jobs']!)).text()).toBe('a program');
+    expect(await statusOf(`${urls['web']}/`)).toBe(200);
+    const { budget, workers } = await statusOfPool(cofferdam);
+    expect(budget).toEqual({ bytes: 180 * MIB, origin: 'flag' });
+    const ready = workers.filter(({ state }) => state === 'ready');
+    expect(ready.map(({ pool }) => pool).sort()).toEqual(['jobs', 'jobs', 'jobs', 'web']);
+  });
+
   test('have one budget: its numbers are sums, and who grows is replaced', async () => {
     const { cofferdam, urls, ops } = await servePoolsReady(
       { web: { workers: 1 }, api: { workers: 1 } },
       ['--memory-budget', '220MiB', '--min-age', '1s'],
     );
-    await waitUntil('samples', async () =>
-      (await statusOfPool(cofferdam)).workers.every(({ memoryBytes }) => memoryBytes > 0),
-    );
-    const { budget, treeBytes, supervisorBytes, workers } = await statusOfPool(cofferdam);
-    expect(budget).toEqual({ bytes: 220 * MIB, origin: 'flag' });
-    const sum = workers.reduce((total, { memoryBytes }) => total + memoryBytes, supervisorBytes);
     // The file pages that all share come on top, and the samples are not of the same moment.
-    expect(treeBytes).toBeGreaterThan(sum * 0.8);
+    await waitUntil('a sum of all samples', async () => {
+      const { treeBytes, supervisorBytes, workers } = await statusOfPool(cofferdam);
+      const sum = workers.reduce((total, { memoryBytes }) => total + memoryBytes, supervisorBytes);
+      return workers.every(({ memoryBytes }) => memoryBytes > 0) && treeBytes > sum * 0.8;
+    });
+    const { budget } = await statusOfPool(cofferdam);
+    expect(budget).toEqual({ bytes: 220 * MIB, origin: 'flag' });
     // Neither has a limit of its own, and neither could break this budget without the other.
     for (const pool of ['web', 'api']) await statusOf(`${urls[pool]}/leak?kb=${60 * 1024}`);
     await cofferdam.waitForTold('recycled');
@@ -134,6 +152,44 @@ describe('two pools', { timeout: 60_000 }, () => {
     await waitUntil('ready again', async () => (await ready()) === 200, 30_000);
     const { code } = await cofferdam.stop();
     expect(code).toBe(0);
+  });
+
+  test('take a reload back together when one of them cannot boot it', async () => {
+    const { cofferdam, urls, configFile } = await servePoolsReady({
+      web: { workers: 2 },
+      api: { workers: 1 },
+    });
+    const clients = startClients('agent', { url: urls['web']! }, { clients: 2 });
+    const tables = tablesOf(configFile);
+    writePools(configFile, {
+      web: { ...tables['web'], env: { COLOUR: 'blue' }, 'max-memory': '300MiB' },
+      api: { ...tables['api'], env: { FAIL_BOOT: '1' } },
+    });
+    const { code, stderr } = await runCli(['reload', '--name', cofferdam.name]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /new configuration of (pool )?api does not serve, the old one goes on: /,
+    );
+    expect(stderr).toMatch(/\[COF_RELOAD_ROLLED_BACK\]/);
+    const isBack = (pool: string): boolean => cofferdam.events.some(of(pool, 'reload_rolled_back'));
+    await waitUntil('both have gone back', () => isBack('web') && isBack('api'));
+    const fromWeb = cofferdam.events.find(of('web', 'reload_rolled_back'));
+    expect(fromWeb?.['detail']).toMatch(/^pool api: .*FAIL_BOOT/);
+    // Whoever served under the new one meanwhile has left again.
+    const status = (): ReturnType<typeof statusOfPool> => statusOfPool(cofferdam);
+    await waitUntil('rest', async () => (await status()).state === 'running');
+    await waitUntil('the workers of before', async () =>
+      (await status()).workers.every(({ state }) => state === 'ready'),
+    );
+    expect((await status()).workers.map(({ limitBytes }) => limitBytes)).toEqual([0, 0, 0]);
+    for (const _ of [1, 2, 3, 4]) {
+      const response = await fetch(`${urls['web']}/env`, { headers: { connection: 'close' } });
+      const { env } = (await response.json()) as { env: Record<string, string> };
+      expect(env['COLOUR']).toBeUndefined();
+    }
+    expectNothingLost(await clients.stop());
+    writePools(configFile, tables);
+    expect((await runCli(['reload', '--name', cofferdam.name])).code).toBe(0);
   });
 
   test('where one never boots, all end, and its name is told', async () => {

@@ -44,7 +44,14 @@ export interface Book {
   /** The configuration that rules, reloads so far, and the one that is on trial. */
   epoch: number;
   reloads: number;
-  trial: { readonly epoch: number; readonly policy: Policy } | null;
+  trial: {
+    readonly epoch: number;
+    readonly policy: Policy;
+    /** Other pools have a say in it, too. */
+    readonly isJoint: boolean;
+    /** Its first worker was ready. */
+    readonly isProved: boolean;
+  } | null;
   /** The trial is over, and the others follow. */
   rolling: boolean;
   /** Configuration of the last worker of a slot that was ready. */
@@ -179,7 +186,7 @@ export function drainBound(book: Book, at: number, longLived: boolean): number {
 export function hear(book: Book, event: PoolEvent, now: number): void {
   switch (event.type) {
     case 'reload':
-      return hearReload(book, event.policy);
+      return hearReload(book, event.policy, event.isJoint === true);
     case 'demand':
       if (Number.isFinite(event.waiting)) book.waiting = Math.max(0, event.waiting);
       return;
@@ -234,6 +241,10 @@ export function adoptTrial(book: Book, { epoch, policy }: NonNullable<Book['tria
   book.trial = null;
   book.rolling = true;
   book.floorBytes = 0;
+  for (const entry of book.live.values()) {
+    // Its first worker was sampled already if it waited for those of other pools.
+    if (entry.epoch === epoch) book.floorBytes = Math.max(book.floorBytes, entry.floorBytes ?? 0);
+  }
   book.backoff.clear();
 }
 
@@ -245,11 +256,11 @@ function ladderMs({ killTimeoutMs }: Policy): number {
 }
 
 /** Before anything served a configuration rules at once; later its first worker has to boot. */
-function hearReload(book: Book, policy: Policy): void {
+function hearReload(book: Book, policy: Policy, isJoint: boolean): void {
   if (book.stopping !== null || book.leaveAt !== null) return;
   book.reloads += 1;
-  const trial = { epoch: book.reloads, policy };
-  if (book.everReady) book.trial = trial;
+  const trial = { epoch: book.reloads, policy, isJoint, isProved: false };
+  if (book.everReady || isJoint) book.trial = trial;
   else adoptTrial(book, trial);
 }
 

@@ -27,6 +27,8 @@ export interface Game {
   readonly seen: Set<string>;
   /** What went in and out, for people who want to know how it came to a foul; null = not kept. */
   readonly history: string[] | null;
+  /** What the pool hears first before any event: its share of the house. */
+  news?: () => PoolEvent | null;
 }
 
 export function createGame(
@@ -66,6 +68,12 @@ export function run(game: Game): void {
 
 /** One event for control: step, judge, perform. */
 export function feed(game: Game, event: PoolEvent): void {
+  const news = game.news?.() ?? null;
+  if (news !== null) feedOne(game, news);
+  feedOne(game, event);
+}
+
+function feedOne(game: Game, event: PoolEvent): void {
   game.steps += 1;
   if (game.dice.chance(PROBE_SHARE)) probe(game, event);
   const deadline = nextDeadline(game.state) ?? Infinity;

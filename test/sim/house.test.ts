@@ -4,7 +4,7 @@
  */
 import { expect, test } from 'vitest';
 import { usedBytes } from '../../src/control/budget.ts';
-import { settle } from '../../src/control/house.ts';
+import { settle, shareNews, type Share } from '../../src/control/house.ts';
 import type { PoolState } from '../../src/control/pool.ts';
 import { createDice, type Dice } from './dice.ts';
 import { advance, createGame, feed, nextAt, type Game } from './game.ts';
@@ -20,8 +20,11 @@ const RHO_MAX = 0.7;
 const DRAIN_MOST_MS = 4300;
 const CYCLE_LEAST_MS = 20_000;
 const CYCLES = 5;
+/** Generous: it takes a tenth of this on two idle cores. */
+const GAME_MS = 10_000;
+const timeout = 60_000 + games * GAME_MS;
 
-test(`one budget holds over several pools in ${games} games`, { timeout: 300_000 }, () => {
+test(`one budget holds over several pools in ${games} games`, { timeout }, () => {
   for (const seed of seedsOf()) {
     const house = play(seed);
     const words = `SIM_HOUSE_SEED=${seed}`;
@@ -58,7 +61,7 @@ interface House {
   readonly told: readonly string[];
 }
 
-/** Plays pools on one clock; after each event of one of them all hear what that means for them. */
+/** Plays pools on one clock, which share one budget. */
 function play(seed: number, count?: number, areAlike = false): House {
   const dice = createDice(seed);
   const { scenarios, budgetBytes, playMs } = drawHouse(dice, count ?? dice.whole(2, 3), areAlike);
@@ -66,12 +69,13 @@ function play(seed: number, count?: number, areAlike = false): House {
     createGame(seed * 10 + at, perform, only !== undefined, () => scenario),
   );
   let [peakBytes, bothAtOnce] = [0, false];
+  linkUp(games);
   for (const game of games) feed(game, { type: 'start' });
   for (;;) {
     const game = games.reduce((first, other) => (nextAt(other) < nextAt(first) ? other : first));
     if (nextAt(game) > playMs) break;
     advance(game);
-    tellAll(games, game.now);
+    wakeOthers(games, game.now);
     const states = games.map(({ state }) => state);
     const own = states.map((state) => usedBytes(state) - state.overheadBytes);
     peakBytes = Math.max(peakBytes, OVERHEAD_BYTES + own.reduce((sum, bytes) => sum + bytes, 0));
@@ -88,20 +92,30 @@ function play(seed: number, count?: number, areAlike = false): House {
   };
 }
 
-function tellAll(games: readonly Game[], now: number): void {
-  const states = games.map(({ state }) => state);
-  for (const [at, share] of settle(states, OVERHEAD_BYTES, now).entries()) {
-    const game = games[at];
-    if (game === undefined) continue;
-    const { overheadBytes: bytes, growthPerMs, mayReclaim } = share;
-    const { overheadBytes, othersPerMs } = game.state;
-    const same = bytes === overheadBytes && growthPerMs === othersPerMs;
-    if (same && mayReclaim === game.state.mayReclaim) continue;
-    game.now = now;
-    feed(game, { type: 'overhead', bytes, growthPerMs, mayReclaim });
-    // What it did may concern the next one.
-    return tellAll(games, now);
+/** What the house of the supervisor does: each turn begins with the share of the pool. */
+function linkUp(games: readonly Game[]): void {
+  for (const [at, game] of games.entries()) {
+    game.news = () => {
+      const share = sharesOf(games, game.now)[at];
+      return share === undefined ? null : shareNews(game.state, share);
+    };
   }
+}
+
+/** After a turn another pool may have to make room. */
+function wakeOthers(games: readonly Game[], now: number): void {
+  for (const [at, { mayReclaim }] of sharesOf(games, now).entries()) {
+    const game = games[at];
+    if (game === undefined || game.state.mayReclaim === mayReclaim) continue;
+    game.now = now;
+    feed(game, { type: 'tick' });
+    return wakeOthers(games, now);
+  }
+}
+
+function sharesOf(games: readonly Game[], now: number): readonly Share[] {
+  const states = games.map(({ state }) => state);
+  return settle(states, OVERHEAD_BYTES, now);
 }
 
 function makesRoom({ slots }: PoolState): boolean {

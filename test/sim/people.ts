@@ -36,6 +36,14 @@ function visit(game: Game): void {
 function act(game: Game, action: Action): void {
   switch (action.type) {
     case 'reload':
+      feed(game, action);
+      // Another pool failed before this one could even try.
+      if (action.isJoint && game.dice.chance(0.2)) {
+        const order = { type: 'roll_back', epoch: game.state.reloads, detail: 'others' } as const;
+        const at = game.now + game.dice.between(0, 3000);
+        game.queue.add(at, () => feed(game, order));
+      }
+      return;
     case 'scale':
     case 'stop':
       return feed(game, action);
@@ -100,6 +108,13 @@ function drawNoise(game: Game): PoolEvent {
     () => ({ type: 'recycle', slot: 77, reason: 'manual' }),
     () => ({ type: 'suspended', gapMs: -5 }),
     () => ({ type: 'reload', policy }),
+    // Of a reload that nobody tries, or that nobody has proved yet.
+    () => ({ type: 'commit', epoch: dice.pick([77, game.state.epoch]) }),
+    () => ({ type: 'roll_back', epoch: dice.pick([77, game.state.epoch]), detail: 'late' }),
+    () =>
+      game.state.trial?.isProved === false
+        ? { type: 'commit', epoch: game.state.trial.epoch }
+        : { type: 'tick' },
     () => (stranger ? { type: 'ready', worker } : { type: 'tick' }),
     () =>
       stranger

@@ -1,5 +1,5 @@
 /** What control's effects do to fake processes, and what those say in return. */
-import type { Effect, WorkerId } from '../../src/control/types.ts';
+import type { Effect, PoolEvent, WorkerId } from '../../src/control/types.ts';
 import {
   createFakeWorker,
   drainResultOf,
@@ -27,10 +27,14 @@ export function perform(game: Game, effect: Effect): void {
       game.outcome = effect.outcome.type;
       return;
     case 'tell':
+      if (effect.told.event === 'canary_ready') hearOthers(game, effect.told.epoch);
   }
 }
 
 // --- internal ---
+
+/** Other pools boot no longer. */
+const OTHERS_MOST_MS = 10_000;
 
 /** A killed process is gone within this time; see REAP_MS of the referee. */
 const REAP_MOST_MS = 20;
@@ -64,7 +68,9 @@ function exit(
 function spawn(game: Game, effect: Extract<Effect, { type: 'spawn' }>): void {
   const { dice, now } = game;
   const { worker: id, slot, requestLimit } = effect;
-  const nature = id === 1 && dice.chance(game.scenario.luckyFirst) ? HEALTHY : game.nature;
+  const isBad = game.scenario.badEpochs?.has(effect.epoch) === true;
+  const own = id === 1 && dice.chance(game.scenario.luckyFirst) ? HEALTHY : game.nature;
+  const nature = isBad ? { ...own, bootThrows: 1 } : own;
   const worker = createFakeWorker({ id, slot, requestLimit }, nature, dice);
   game.workers.set(id, worker);
   if (worker.boot === 'spawn_fails') return exit(game, worker, 0, { code: null, signal: null });
@@ -73,6 +79,18 @@ function spawn(game: Game, effect: Extract<Effect, { type: 'spawn' }>): void {
   later(game, worker, worker.bootMs, () => boot(game, worker));
   later(game, worker, worker.disconnectsAfterMs, () => disconnect(game, worker));
   later(game, worker, game.scenario.sampleMs, () => sample(game, worker));
+}
+
+/** Sooner or later the pools that were reloaded with this one have passed, or one of them failed. */
+function hearOthers(game: Game, epoch: number): void {
+  const { dice } = game;
+  if (game.scenario.isHoused === true) return;
+  const event: PoolEvent = dice.chance(0.6)
+    ? { type: 'commit', epoch }
+    : { type: 'roll_back', epoch, detail: 'another pool' };
+  game.queue.add(game.now + dice.between(0, OTHERS_MOST_MS), () => {
+    if (!game.referee.book.ended) feed(game, event);
+  });
 }
 
 /** It takes the closed channel for our death, finishes what it has, and leaves. */

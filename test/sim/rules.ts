@@ -48,7 +48,7 @@ function find(book: Book, effect: Extract<Effect, { worker: number }>): Entry {
 function judgeSpawn(book: Book, effect: Extract<Effect, { type: 'spawn' }>, now: number): void {
   const { worker: id, slot, generation, requestLimit, epoch } = effect;
   const { surge } = book.policy;
-  const isCanary = epoch === book.trial?.epoch;
+  const isCanary = epoch === book.trial?.epoch && !book.trial.isProved;
   const { maxRequests } = (isCanary ? book.trial?.policy : null) ?? book.policy;
   rule(id > book.lastId, `worker id ${id} is used again`);
   rule(generation === (book.generations.get(slot) ?? 0) + 1, `slot ${slot} skips a generation`);
@@ -172,8 +172,10 @@ function judgeTold(book: Book, told: Told, event: PoolEvent, now: number): void 
         if (slot > book.size && !replaced) book.open.delete(slot);
       }
       return;
+    case 'canary_ready':
+      return judgeProof(book, told);
     case 'reload_rolling':
-      return judgeRolling(book, told);
+      return judgeRolling(book, told, event);
     case 'reload_rolled_back':
       return judgeRollback(book, told, event);
     case 'reloaded':
@@ -222,6 +224,7 @@ function judgeScale(book: Book, told: Extract<Told, { event: 'scaled' }>, now: n
   rule(to >= least, `scaled to ${to}, at least ${least}`);
   if (to > from) {
     book.raisedAt = now;
+    if (why === 'demand') judgeGrowth(book, from, to);
     return;
   }
   if (why !== 'idle') return;
@@ -231,12 +234,40 @@ function judgeScale(book: Book, told: Extract<Told, { event: 'scaled' }>, now: n
   book.shrunkAt = now;
 }
 
-function judgeRolling(book: Book, told: Extract<Told, { event: 'reload_rolling' }>): void {
+/** Its first worker serves, and nobody follows it yet. */
+function judgeProof(book: Book, { epoch }: Extract<Told, { event: 'canary_ready' }>): void {
+  const { trial } = book;
+  rule(trial?.epoch === epoch && trial.isJoint, `epoch ${epoch} is on no joint trial`);
+  rule(!trial.isProved, `epoch ${epoch} is proved twice`);
+  rule(hasServing(book, epoch), 'proved without a canary that serves');
+  book.trial = { ...trial, isProved: true };
+}
+
+/** By itself a pool never grows above its budget; one worker there has to be. */
+function judgeGrowth(book: Book, from: number, to: number): void {
+  const { budgetBytes } = book.policy;
+  const bytes = usedBytes(book) + (to - from) * book.floorBytes;
+  const fits = budgetBytes === 0 || to === 1 || bytes <= budgetBytes;
+  rule(fits, `scaled from ${from} to ${to}: ${bytes} bytes of ${budgetBytes}`);
+}
+
+function judgeRolling(
+  book: Book,
+  told: Extract<Told, { event: 'reload_rolling' }>,
+  event: PoolEvent,
+): void {
   const { trial } = book;
   rule(trial?.epoch === told.epoch, `epoch ${told.epoch} is not on trial`);
-  const canaries = [...book.live.values()].filter(({ epoch }) => epoch === told.epoch);
-  rule(canaries.some(isServing), 'rolls without a canary that serves');
+  if (trial.isJoint) {
+    rule(trial.isProved, `epoch ${told.epoch} rolls without proof`);
+    const isTold = event.type === 'commit' && event.epoch === told.epoch;
+    rule(isTold, `epoch ${told.epoch} rolls before the other pools have passed`);
+  } else rule(hasServing(book, told.epoch), 'rolls without a canary that serves');
   adoptTrial(book, trial);
+}
+
+function hasServing(book: Book, epoch: number): boolean {
+  return [...book.live.values()].some((entry) => entry.epoch === epoch && isServing(entry));
 }
 
 function judgeRollback(
@@ -247,8 +278,11 @@ function judgeRollback(
   const { epoch, slot } = told;
   const isNewer = event.type === 'reload';
   rule(isNewer || book.trial?.epoch === epoch, `epoch ${epoch} is not on trial`);
+  const isAsked = isNewer || event.type === 'stop' || event.type === 'roll_back';
+  rule(isAsked || book.trial?.isProved !== true, `epoch ${epoch} was proved, and is taken back`);
   if (!isNewer) book.trial = null;
-  if (!isNewer && event.type !== 'stop') book.bootFailed += 1;
+  if (!isAsked) book.bootFailed += 1;
+  for (const [at, own] of book.slotEpochs) if (own === epoch) book.slotEpochs.set(at, book.epoch);
   if (slot !== null && book.open.get(slot)?.replaced === false) book.open.delete(slot);
 }
 

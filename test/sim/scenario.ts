@@ -33,7 +33,7 @@ export interface Nature {
 }
 
 export type Action =
-  | { readonly type: 'reload'; readonly policy: Policy }
+  | { readonly type: 'reload'; readonly policy: Policy; readonly isJoint: boolean }
   | { readonly type: 'scale'; readonly slots: number }
   | { readonly type: 'recycle'; readonly slot: number | null }
   | { readonly type: 'suspend'; readonly gapMs: number }
@@ -54,6 +54,8 @@ export interface Scenario {
   readonly luckyFirst: number;
   /** It shares its budget with other pools, and is told of them by the house. */
   readonly isHoused?: boolean;
+  /** Workers of these configurations do not boot. */
+  readonly badEpochs?: ReadonlySet<number>;
 }
 
 export const HEALTHY: Nature = {
@@ -129,7 +131,7 @@ export function leakyPolicy(dice: Dice, workers: number, budgetBytes: number): P
     drainTimeoutMs: 10_000,
     longDrainTimeoutMs: 10_000,
     killTimeoutMs: 5000,
-    minAgeMs: 10_000,
+    minAgeMs: dice.pick([5000, 10_000]),
     predict: true,
     fitWorkers: false,
     strategy: 'static',
@@ -203,7 +205,11 @@ export function drawNature(dice: Dice): Nature {
 function drawAction(dice: Dice, policy: Policy): Action {
   const slot = dice.chance(0.4) ? null : dice.whole(0, policy.workersMax + 1);
   return dice.pick<() => Action>([
-    () => ({ type: 'reload', policy: dice.chance(0.5) ? policy : drawPolicy(dice) }),
+    () => ({
+      type: 'reload',
+      policy: dice.chance(0.5) ? policy : drawPolicy(dice),
+      isJoint: dice.chance(0.5),
+    }),
     () => ({ type: 'scale', slots: dice.whole(0, policy.workersMax + 1) }),
     () => ({ type: 'scale', slots: dice.whole(1, policy.workersMax) }),
     () => ({ type: 'recycle', slot }),

@@ -26,6 +26,8 @@ export function poolOf(name: string, slots: number): PoolSnapshot {
     size: slots,
     limitBytes: 268_435_456,
     floorAboveLimit: false,
+    budgetInSeconds: Infinity,
+    recyclerLoad: 0.1,
     workersByState: { ready: slots },
     recycles: zeros as PoolSnapshot['recycles'],
     recyclesInProgress: 0,

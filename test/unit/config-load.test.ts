@@ -141,15 +141,37 @@ describe('one against another', () => {
     await configOf(['a', '-w', '4', '--memory-budget', '185MiB']);
   });
 
+  it('knows what workers of each kind need at least', async () => {
+    const refused = async (...argv: string[]): Promise<string> =>
+      (await failureOf(() => configOf(['--memory-budget', '40MiB', ...argv]))).split(': ')[1] ?? '';
+    expect(await refused('--kind', 'command', '-w', '4', '--', './go')).toBe(
+      '(4 workers + 1 surge) x 1MiB + 32MiB gateway + 25MiB supervisor = 62MiB | Raise the limit, ' +
+        'or use fewer workers.',
+    );
+    expect(await refused('--kind', 'php', '-w', '2', 'a.php')).toContain(
+      '(2 workers + 1 surge) x 4MiB + 32MiB gateway + 25MiB supervisor = 69MiB',
+    );
+    const reserved = ['--health-path', '/up', '--health-mode', 'reserved'];
+    expect(await refused('a', '-w', '1', ...reserved)).toContain(
+      '(1 worker + 1 for health checks + 1 surge) x 32MiB + 25MiB supervisor = 121MiB',
+    );
+    await configOf(['--memory-budget', '64MiB', '--kind', 'command', '-w', '4', '--', './go']);
+    await configOf(['--kind', 'command', '--max-memory', '8MiB', '--', './go']);
+    expect(await failureOf(() => configOf(['a', '--max-memory', '8MiB']))).toBe(
+      'COF_LIMIT_TOO_LOW --max-memory must be at least 32MiB, not 8MiB | ' +
+        'A Node worker needs 32MiB before it does any work.',
+    );
+  });
+
   it('advises on what is allowed but odd', async () => {
     const odd = ['a', '--gate', '3', '--max-memory', '35MiB', '--long-drain-timeout', '1s'];
-    expect(adviseOn((await configOf(odd)).settings)).toEqual([
+    expect(adviseOn((await configOf(odd)).settings, 'node')).toEqual([
       'surge 1 limits gate 3: only 1 can be replaced at once',
       'the soft limit, 85% of max-memory, is 29.8MiB: ' +
         'below what a bare worker needs under load (32MiB)',
       'long-drain-timeout is shorter than drain-timeout',
     ]);
-    expect(adviseOn((await configOf(['a'])).settings)).toEqual([]);
+    expect(adviseOn((await configOf(['a'])).settings, 'node')).toEqual([]);
   });
 });
 

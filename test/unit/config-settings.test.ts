@@ -113,7 +113,7 @@ describe('values', () => {
   });
 
   it('calls a limit below a bare worker by its own code', () => {
-    expect(parseText(rowOf('max-memory'), '8MiB')).toMatchObject({ code: 'COF_LIMIT_TOO_LOW' });
+    expect(parseText(rowOf('max-memory'), '8KiB')).toMatchObject({ code: 'COF_LIMIT_TOO_LOW' });
   });
 
   it('takes from a file what the file language can say', () => {

@@ -1,6 +1,8 @@
 /** Growth, forecast, budget, heal: the decisions about memory, one at a time. */
 import { describe, expect, test } from 'vitest';
+import { arithmeticOf } from '../../src/control/arithmetic.ts';
 import { grow, NO_GROWTH, POINTS_MAX, slopeOf, type Growth } from '../../src/control/growth.ts';
+import { notesOn, recyclerLoad } from '../../src/control/load.ts';
 import { startReady, type Player } from './control-kit.ts';
 
 const MIB = 2 ** 20;
@@ -175,5 +177,51 @@ describe('workers auto', () => {
     expect(player.state.workers.size).toBe(1);
     player.wait(1000);
     expect(player.state.workers.size).toBe(3);
+  });
+});
+
+describe('the arithmetic', () => {
+  const leaky = { workers: 2, predict: true, budgetBytes: 400 * MIB, minAgeMs: 5000 };
+
+  test('is told when the leak is sure, and fits while there is time to replace', () => {
+    const player = startReady(leaky);
+    player.send({ type: 'overhead', bytes: 40 * MIB });
+    serve(player, 14, (_, second) => (50 + 2 * second) * MIB, 20);
+    expect(player.told('growth_measured')).toMatchObject([
+      {
+        slopeBytesPerRequest: Math.round(MIB / 10),
+        detail:
+          'floor 50MiB x (2 + 1 surge) + 40MiB leave room for 2100 requests of 102KiB in 400MiB; ' +
+          'recycler load 0%',
+      },
+    ]);
+    expect(player.told('recycler_saturated')).toEqual([]);
+    expect(arithmeticOf(player.state)).toBe(player.told('growth_measured')[0]!.detail);
+  });
+
+  test('says in a sentence when memory is full before anybody may go, and how much would hold', () => {
+    const player = startReady(leaky);
+    player.send({ type: 'overhead', bytes: 40 * MIB });
+    serve(player, 11, (_, second) => (50 + 25 * second) * MIB, 150);
+    const [told, ...more] = player.told('recycler_saturated');
+    expect(more).toEqual([]);
+    // 210 MiB of room at 50 MiB a second; 5 s of min-age, and boots that take no time.
+    expect(told!.detail).toBe(
+      'this cannot hold: fresh workers fill their memory in 4.2s, and nobody is replaced before ' +
+        '5.0s (--min-age and a boot); up to 252 requests/s may hold',
+    );
+    expect(notesOn(player.state)).toContain(told!.detail);
+    expect(arithmeticOf(player.state)).toContain(told!.detail);
+  });
+
+  test('counts the budget into the load of the gate', () => {
+    const player = startReady({ ...leaky, minAgeMs: 0, drainTimeoutMs: 0 });
+    player.send({ type: 'overhead', bytes: 40 * MIB });
+    serve(player, 12, (_, second) => (50 + 3 * second) * MIB, 30);
+    const { boots } = player.state.lessons;
+    expect(boots.every((ms) => ms === 0)).toBe(true);
+    expect(
+      recyclerLoad({ ...player.state, lessons: { ...player.state.lessons, boots: [3500] } }),
+    ).toBeCloseTo(0.2, 1);
   });
 });

@@ -93,3 +93,61 @@ describe('memory', () => {
     expect(player.exit(1)).toEqual(['spawn 4']);
   });
 });
+
+describe('whose turn it is', () => {
+  test('crash, then hard memory, deploy, soft memory, requests, age; whoever asks first', () => {
+    const player = startReady({
+      workers: 6,
+      unresponsiveTimeoutMs: 0,
+      bootTimeoutMs: 600_000,
+      maxRequests: 600,
+      maxAgeMs: 60_000,
+      maxMemoryBytes: 200 * MEBIBYTE,
+      memorySoftShare: 0.5,
+    });
+    // The gate is taken until all the others are due.
+    player.send({ type: 'recycle', slot: 6, reason: 'manual' });
+    for (const worker of [2, 3, 4, 5]) player.sample(worker, 50 * MEBIBYTE);
+    player.wait(50_000);
+    expect(player.told('recycle_started').map(({ slot }) => slot)).toEqual([6]);
+    player.report(2, { requests: 600 });
+    for (let sample = 0; sample < 3; sample += 1) player.sample(3, 120 * MEBIBYTE);
+    player.send({ type: 'recycle', slot: 4, reason: 'manual' });
+    player.sample(5, 200 * MEBIBYTE);
+    // A crash waits for no gate.
+    expect(player.exit(1, 1)).toEqual(['spawn 8']);
+    player.ready(8);
+    player.wait(10_000);
+    let [old, replacement] = [6, 7];
+    for (let turn = 0; turn < 4; turn += 1) {
+      player.ready(replacement);
+      player.drained(old);
+      player.exit(old);
+      old = [5, 4, 3, 2][turn] ?? 0;
+      replacement = 9 + turn;
+    }
+    expect(player.told('recycle_started').map(({ slot, reason }) => `${slot} ${reason}`)).toEqual([
+      '6 manual',
+      '5 max_memory',
+      '4 manual',
+      '3 max_memory',
+      '2 max_requests',
+    ]);
+  });
+
+  test('a reload before soft memory, requests and age of the same worker', () => {
+    const limits = { maxRequests: 100, maxAgeMs: 5000, ...MEMORY };
+    const player = startReady({ workers: 2, ...limits, surge: 1 });
+    const policy = { ...player.state.policy, jitter: 0 };
+    player.send({ type: 'reload', policy });
+    player.report(2, { requests: 100 });
+    player.wait(5000);
+    player.ready(3);
+    player.drained(1);
+    player.exit(1);
+    expect(player.told('recycle_started').map(({ slot, reason }) => `${slot} ${reason}`)).toEqual([
+      '1 reload',
+      '2 reload',
+    ]);
+  });
+});

@@ -1,7 +1,7 @@
 /** A reload: one canary first, then the others, or everything as before. */
 import { describe, expect, test } from 'vitest';
 import { nextDeadline, totals, workersOf } from '../../src/control/pool.ts';
-import { POLICY, startReady, type Player } from './control-kit.ts';
+import { POLICY, startPlayer, startReady, type Player } from './control-kit.ts';
 
 const NEXT = { ...POLICY, maxRequests: 9 };
 
@@ -164,5 +164,92 @@ describe('meanwhile', () => {
     expect(leave(player, 2)).toEqual(['spawn 6']);
     expect(workersOf(player.state).find(({ worker }) => worker === 6)).toMatchObject({ epoch: 2 });
     expect(nextDeadline(player.state)).not.toBeNull();
+  });
+});
+
+describe('a reload of several pools', () => {
+  const reload = { type: 'reload', policy: NEXT, isJoint: true } as const;
+
+  test('waits for the others when its first worker serves, and rolls when it is told to', () => {
+    const player = startReady();
+    expect(player.send(reload)).toEqual(['spawn 3']);
+    expect(player.ready(3)).toEqual(['drain 1']);
+    expect(player.told('canary_ready')).toEqual([{ event: 'canary_ready', epoch: 1, slot: 1 }]);
+    leave(player, 1);
+    player.wait(30_000);
+    expect(player.state.policy.maxRequests).toBe(0);
+    expect(epochs(player)).toEqual([1, 0]);
+    expect(player.send({ type: 'commit', epoch: 1 })).toEqual(['spawn 4']);
+    expect(player.told('reload_rolling')).toMatchObject([{ epoch: 1, slot: 1 }]);
+    player.ready(4);
+    expect(player.told('reloaded')).toMatchObject([{ epoch: 1, workers: 2 }]);
+    expect(player.state.policy.maxRequests).toBe(9);
+  });
+
+  test('goes back when another pool fails: who served under it is replaced politely', () => {
+    const player = startReady();
+    player.send(reload);
+    player.ready(3);
+    leave(player, 1);
+    const did = player.send({ type: 'roll_back', epoch: 1, detail: 'pool api: no port' });
+    expect(did).toEqual(['spawn 4']);
+    expect(player.told('reload_rolled_back')).toMatchObject([{ detail: 'pool api: no port' }]);
+    expect(player.ready(4)).toEqual(['drain 3']);
+    leave(player, 3);
+    expect(epochs(player)).toEqual([0, 0]);
+    expect(player.state).toMatchObject({ epoch: 0, trial: null, policy: { maxRequests: 0 } });
+    expect(player.told('reloaded')).toEqual([]);
+    expect(player.send({ type: 'commit', epoch: 1 })).toEqual([]);
+  });
+
+  test('goes back before its own first worker is ready', () => {
+    const player = startReady();
+    player.send(reload);
+    expect(player.send({ type: 'roll_back', epoch: 1, detail: 'others' })).toEqual(['TERM 3']);
+    player.exit(3, null);
+    expect(epochs(player)).toEqual([0, 0]);
+  });
+
+  test('is not moved by orders about another one', () => {
+    const player = startReady();
+    player.send(reload);
+    player.send({ type: 'commit', epoch: 1 });
+    expect(player.state.epoch).toBe(0);
+    player.ready(3);
+    player.send({ type: 'commit', epoch: 2 });
+    player.send({ type: 'roll_back', epoch: 2, detail: 'others' });
+    expect(player.state).toMatchObject({ epoch: 0, trial: { epoch: 1, isProved: true } });
+  });
+
+  test('waits in a pool that has not served yet', () => {
+    const player = startPlayer();
+    player.send(reload);
+    player.ready(1);
+    expect(player.state).toMatchObject({ epoch: 0, trial: { epoch: 1, isProved: false } });
+    player.ready(2);
+    expect(workersOf(player.state).some(({ epoch }) => epoch === 1)).toBe(true);
+  });
+
+  test('a crash after the proof is a crash, and starts what rules', () => {
+    const player = startReady();
+    player.send(reload);
+    player.ready(3);
+    leave(player, 1);
+    expect(player.exit(3, 1)).toEqual(['spawn 4']);
+    expect(player.told('reload_rolled_back')).toEqual([]);
+    expect(epochs(player)).toEqual([0, 0]);
+    player.ready(4);
+    player.send({ type: 'commit', epoch: 1 });
+    expect(player.state.epoch).toBe(1);
+  });
+
+  test('judges the floor of its first worker by the limits that then rule', () => {
+    const player = startReady();
+    player.send({ ...reload, policy: { ...NEXT, maxMemoryBytes: 100 } });
+    player.ready(3);
+    player.sample(3, 500);
+    expect(player.told('floor_above_limit')).toEqual([]);
+    player.send({ type: 'commit', epoch: 1 });
+    expect(player.told('floor_above_limit')).toMatchObject([{ slot: 1, memoryBytes: 500 }]);
   });
 });
