@@ -1,6 +1,6 @@
 /** From the flags of `cofferdam leak` to what an experiment wants to know. */
 import { mkdir, readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { extname, resolve } from 'node:path';
 import { resolveApp } from '../config/app.ts';
 import { parseFlags } from '../config/flags.ts';
 import { readFlags } from '../config/load.ts';
@@ -75,6 +75,12 @@ export async function loadOptionsOf(settings: LeakSettings, cwd: string): Promis
 /** @throws CofferdamError COF_APP_NOT_FOUND, COF_APP_UNSUPPORTED, COF_USAGE */
 export function targetOf(settings: LeakSettings, context: CommandContext): TargetOptions {
   const { nodeArgs, bootTimeoutMs } = settings;
+  if (OTHER_LANGUAGES.has(extname(settings.app ?? ''))) {
+    const message = `${settings.app} is not for Node: \`cofferdam leak\` measures Node apps`;
+    throw new CofferdamError('COF_APP_UNSUPPORTED', message, {
+      hint: '`cofferdam serve` runs PHP and any other program, and bounds its memory.',
+    });
+  }
   return {
     app: resolveApp(settings.app, context.cwd, { nodeArgs, env: context.env }),
     args: settings.args,
@@ -104,6 +110,9 @@ export function armsOf(settings: LeakSettings, target: TargetOptions): Arm[] {
 // --- internal ---
 
 const SNAPSHOTS_MAX = 3;
+
+/** What people try, for `serve` runs it; Node would only tell of a syntax error. */
+const OTHER_LANGUAGES = new Set(['.php', '.py', '.go', '.rb', '.pl', '.sh', '.toml']);
 
 /** `--thorough`: so many requests between two checkpoints see 3 B each on Node 24. */
 const THOROUGH_BATCH = 2000;

@@ -8,6 +8,7 @@ import { explainEnd, judgeEarly } from './early-end.ts';
 import type { EarlyEnd } from './early-end.ts';
 import { WARM_UP_SHARE } from './experiment.ts';
 import type { ExperimentOptions, Progress } from './experiment.ts';
+import { toldLine } from './finding.ts';
 import { openLane } from './lane.ts';
 import type { Lane } from './lane.ts';
 import { LOOK_SIZES } from './look.ts';
@@ -193,10 +194,9 @@ function conclude(lanes: readonly ArmLane[], thorough: boolean): ArmOutcome[] {
     const rates: Partial<Record<Signal, Line>> = {};
     const differences: Partial<Record<Signal, Line>> = {};
     for (const signal of SIGNALS) {
-      const line = verdict.findings
-        .find((finding) => finding.signal === signal)
-        ?.looks.at(-1)?.line;
-      if (line === undefined) continue;
+      const finding = verdict.findings.find((one) => one.signal === signal);
+      const line = finding === undefined ? null : toldLine(finding);
+      if (line === null) continue;
       rates[signal] = line;
       const first = outcomes[0]?.rates[signal];
       if (first !== undefined) differences[signal] = subtract(line, first);

@@ -33,6 +33,8 @@ export interface CulpritOptions {
   readonly snapshotFolder: string | null;
   /** Bytes that snapshots may take; what the machine and the control group have left. */
   readonly freeBytes?: number;
+  /** Time for the whole search; what is not found by then is missing, with a note. */
+  readonly limitMs?: number;
 }
 
 export async function findCulprit(
@@ -42,7 +44,9 @@ export async function findCulprit(
   options: CulpritOptions,
 ): Promise<Culprit> {
   const notes: string[] = [];
-  const profile = await askProfile(lane, notes);
+  const end = performance.now() + (options.limitMs ?? SEARCH_LIMIT_MS);
+  const left = (): number => Math.max(1, end - performance.now());
+  const profile = await askProfile(lane, notes, left());
   const requests = Math.max(1, lane.answered() - firstLoadRequests(lane));
   const allocations =
     before === null || profile === null ? [] : await compareProfiles(before, profile, requests);
@@ -50,9 +54,9 @@ export async function findCulprit(
     verdict.signal !== null &&
     (signals.includes(verdict.signal) ||
       verdict.findings.some(({ signal, state }) => state === 'leaks' && signals.includes(signal)));
-  const suspects = leaks(SEEN_IN_HEAP) ? await takeSnapshots(lane, options, notes) : [];
+  const suspects = leaks(SEEN_IN_HEAP) ? await takeSnapshots(lane, options, notes, left) : [];
   const isMade = suspects.some(({ shape }) => shape !== null && MADE_SHAPES.has(shape));
-  const made = leaks(MADE_SOMEWHERE) || isMade ? await askSites(lane, notes) : NOTHING_MADE;
+  const made = leaks(MADE_SOMEWHERE) || isMade ? await askSites(lane, notes, left) : NOTHING_MADE;
   return { suspects, allocations, ...made, notes, profile };
 }
 
@@ -73,12 +77,18 @@ const REQUESTS_BETWEEN = 199;
 const REQUESTS_BETWEEN_SLOW = 47;
 const SLOW_RATE = 40;
 
+/** Two intervals: what grew in one of them only is warm-up, or was in flight. */
+const SNAPSHOTS = 3;
+
 /** Measured: 370..450 bytes of RSS per heap node; up to 28 times the heap with maps of strings. */
 const SNAPSHOT_FACTOR = 14;
 const SNAPSHOT_BASE_BYTES = 200 * 2 ** 20;
 
-/** A snapshot is written at some 10 MB a second on a loaded machine. */
-const SNAPSHOT_TIMEOUT_MS = 120_000;
+/**
+ * A snapshot is written at some 10 MB a second on a loaded machine, and a swollen heap is searched
+ * anew: three of 64 MB take 20 s. What needs four times as long will need longer still.
+ */
+const SEARCH_LIMIT_MS = 90_000;
 
 function firstLoadRequests(lane: Lane): number {
   return lane.samples.find(({ phase }) => phase === 'load')?.requests ?? 0;
@@ -88,9 +98,13 @@ function stepOf(lane: Lane): number {
   return lane.ratePerSecond() < SLOW_RATE ? REQUESTS_BETWEEN_SLOW : REQUESTS_BETWEEN;
 }
 
-async function askProfile(lane: Lane, notes: string[]): Promise<ProfileNode | null> {
+async function askProfile(
+  lane: Lane,
+  notes: string[],
+  limitMs: number,
+): Promise<ProfileNode | null> {
   try {
-    const reply = await lane.target.ask({ type: 'profile' });
+    const reply = await lane.target.ask({ type: 'profile' }, limitMs);
     return reply.type === 'profile' ? reply.head : null;
   } catch (error) {
     notes.push(`no allocation profile: ${String(error)}`);
@@ -98,9 +112,9 @@ async function askProfile(lane: Lane, notes: string[]): Promise<ProfileNode | nu
   }
 }
 
-async function askSites(lane: Lane, notes: string[]): Promise<MadeThings> {
+async function askSites(lane: Lane, notes: string[], left: () => number): Promise<MadeThings> {
   try {
-    return await recordSites(lane, stepOf(lane));
+    return await recordSites(lane, stepOf(lane), left);
   } catch (error) {
     notes.push(`no creating sites: ${String(error)}`);
     return NOTHING_MADE;
@@ -111,6 +125,7 @@ async function takeSnapshots(
   lane: Lane,
   options: CulpritOptions,
   notes: string[],
+  left: () => number,
 ): Promise<readonly Suspect[]> {
   const heapBytes = lane.samples.at(-1)?.heapUsedBytes ?? 0;
   const needBytes = SNAPSHOT_FACTOR * heapBytes + SNAPSHOT_BASE_BYTES;
@@ -125,21 +140,30 @@ async function takeSnapshots(
   const kept = options.snapshotFolder;
   const folder = kept ?? (await mkdtemp(join(tmpdir(), 'cofferdam-leak-')));
   const step = stepOf(lane);
-  const paths = [1, 2, 3].map((n) => join(folder, `${n}.heapsnapshot`));
+  const taken: string[] = [];
   try {
-    for (const path of paths) {
-      // Also before the first: what one batch of requests warms up is no suspect.
-      await lane.drive(step);
-      await lane.target.ask({ type: 'snapshot', path }, SNAPSHOT_TIMEOUT_MS);
+    try {
+      while (taken.length < SNAPSHOTS) {
+        // Also before the first: what one batch of requests warms up is no suspect.
+        await lane.drive(step);
+        const path = join(folder, `${taken.length + 1}.heapsnapshot`);
+        await lane.target.ask({ type: 'snapshot', path }, left());
+        taken.push(path);
+      }
+    } catch (error) {
+      if (taken.length < 2) throw error;
+      notes.push(`two heap snapshots, not three: warm-up is among the suspects (${wordOf(error)})`);
     }
-    return await readSnapshots(paths, { requests: [step, step] });
+    return await readSnapshots(taken, { requests: [step, step] });
   } catch (error) {
-    notes.push(`no heap snapshots: ${error instanceof Error ? error.message : String(error)}`);
+    notes.push(`no heap snapshots: ${wordOf(error)}`);
     return [];
   } finally {
     if (kept === null) await rm(folder, { recursive: true, force: true });
   }
 }
+
+const wordOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** What the control group leaves, all its processes counted: the app under test is one of them. */
 function constrainedBytes(): number {

@@ -167,6 +167,17 @@ const SEARCH_RATE = 30;
 const REST_SAMPLES = 10;
 const IDENTICAL_SAMPLES = 12;
 
+/**
+ * A heap of a thousand V8 contexts takes seconds to collect: the phases after the load would take
+ * longer than it did, and the search for its code is still to come.
+ */
+const AFTER_LIMIT_MS = 20_000;
+
+function openLimit(limitMs: number): () => boolean {
+  const end = performance.now() + limitMs;
+  return () => performance.now() > end;
+}
+
 interface Plan {
   readonly left: () => number;
   readonly over: () => boolean;
@@ -260,7 +271,8 @@ function isCertain(verdict: Verdict, count: number): boolean {
 
 /** Time instead of requests: timers that pile up, stores that expire. */
 async function rest(lane: Lane, plan: Plan, options: ExperimentOptions): Promise<void> {
-  for (let i = 0; i < REST_SAMPLES && !options.signal.aborted; i++) {
+  const isLate = openLimit(options.restMs + AFTER_LIMIT_MS);
+  for (let i = 0; i < REST_SAMPLES && !options.signal.aborted && !isLate(); i++) {
     plan.tell('rest');
     await lane.rest(options.restMs / REST_SAMPLES);
   }
@@ -271,7 +283,8 @@ async function compareIdentical(lane: Lane, plan: Plan, options: ExperimentOptio
   const final = { thorough: options.thorough, final: true, died: false };
   const { kind, rate } = judge(lane.samples, final);
   if (!lane.unique || kind !== 'leak' || rate?.per === 'second') return;
-  for (let i = 0; i < IDENTICAL_SAMPLES && !options.signal.aborted; i++) {
+  const isLate = openLimit(AFTER_LIMIT_MS);
+  for (let i = 0; i < IDENTICAL_SAMPLES && !options.signal.aborted && !isLate(); i++) {
     plan.tell('identical requests');
     await lane.step('identical');
   }

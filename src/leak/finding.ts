@@ -61,6 +61,13 @@ export function floorsOf(signal: Signal, samples: readonly Sample[], thorough: b
   return thorough ? THOROUGH_FLOORS[signal] : FLOORS[signal];
 }
 
+/** What is told of a signal. Tables only make a doubt where something is kept at all. */
+export function toldLine({ looks, state }: Finding): Line | null {
+  const look = looks.at(-1);
+  if (look === undefined) return null;
+  return state === 'leaks' ? look.told : look.line;
+}
+
 /** A verdict that says nothing yet: the others are written as what differs from it. */
 export const OPEN: Verdict = {
   kind: 'undecided',

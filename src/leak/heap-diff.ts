@@ -9,6 +9,7 @@ import type { Place } from './heap-path.ts';
 import { explain } from './heap-explain.ts';
 import type { Shape } from './heap-explain.ts';
 import type { HeapGraph } from './heap-snapshot.ts';
+import { weakMapOn } from './heap-weak.ts';
 import { findFrontier, tallyHolders } from './heap-holders.ts';
 import type { Frontier, Holder, PerInterval } from './heap-holders.ts';
 import { walkHeap } from './heap-walk.ts';
@@ -163,12 +164,12 @@ function describe(
   score: number,
   group: Group,
 ): HeldThings {
+  const { requests, secondId } = generations;
   const steady = [...group.byKind.values()].filter(({ bytes, count }) =>
-    generations.secondId === null ? count[2] > 0 : scoreOf(bytes, generations) > 0,
+    secondId === null ? count[2] > 0 : scoreOf(bytes, generations) > 0,
   );
   steady.sort(byTelling);
-  const requests = generations.requests;
-  const both = requests === null ? null : requests[0] + requests[1];
+  const both = requests === null ? null : requests[1] + (secondId === null ? 0 : requests[0]);
   const each = (count: PerInterval) => (both === null ? null : (count[1] + count[2]) / both);
   const steps = stepsTo(graph, walk, holder.named ? holder.sample : holder.node);
   const variable = variableOf(steps);
@@ -186,10 +187,12 @@ function describe(
     .slice(0, PLACES_LIMIT);
   const holderClass = classOf(graph, holder.node);
   const classNames = steady.map(({ className }) => className);
+  const toSample = stepsTo(graph, walk, holder.sample);
   const explained = explain({
-    steps: stepsTo(graph, walk, holder.sample),
+    steps: toSample,
     holderClass,
     classNames,
+    weakMap: weakMapOn(graph, walk, toSample),
     hasStores: group.hasStores || classNames.includes(STORE_CLASS),
   });
   return {

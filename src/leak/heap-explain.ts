@@ -32,15 +32,18 @@ export interface Evidence {
   readonly classNames: readonly string[];
   /** Whether new objects carry the store of an AsyncLocalStorage. */
   readonly hasStores: boolean;
+  /** The variable or field with the WeakMap whose value is on the path; null when it has none. */
+  readonly weakMap: string | null;
 }
 
 /** A sentence for the report; null when it is plain data. */
 export function explain(evidence: Evidence): { shape: Shape; sentence: string } | null {
-  const { steps, hasStores } = evidence;
+  const { steps, hasStores, weakMap } = evidence;
   const listeners = explainListeners(steps);
   if (listeners !== null) return { shape: 'listeners', sentence: listeners };
-  if (steps.some(({ edge }) => edge.includes(' pair in WeakMap'))) {
-    return { shape: 'weak values', sentence: WEAK_VALUES };
+  const pair = steps.findLastIndex(({ edge }) => edge.includes(' pair in WeakMap'));
+  if (pair >= 0) {
+    return { shape: 'weak values', sentence: explainWeak(weakMap, steps.slice(0, pair)) };
   }
   for (const [shape, sentence, isIt] of RULES) {
     if (!isIt(evidence)) continue;
@@ -51,7 +54,14 @@ export function explain(evidence: Evidence): { shape: Shape; sentence: string } 
 
 // --- internal ---
 
-const WEAK_VALUES = 'values of a WeakMap whose keys stay alive: look for who holds the keys';
+/** The key is the true holder: a WeakMap keeps a value only as long as its key lives. */
+function explainWeak(weakMap: string | null, toKey: readonly Step[]): string {
+  const map = weakMap === null ? 'a WeakMap' : `\`${weakMap}\` (WeakMap)`;
+  const key = toKey.findLast(isNamed)?.edge;
+  return key === undefined
+    ? `values of ${map} whose keys stay alive: look for who holds the keys`
+    : `values of ${map}, whose key \`${key}\` stays alive`;
+}
 
 const STORES = 'each keeps the store of an AsyncLocalStorage alive';
 

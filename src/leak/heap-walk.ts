@@ -24,6 +24,9 @@ export interface HeapWalk {
 
 export const NO_EDGE = 0xffffffff;
 
+/** `7 / part of key (Object @1) -> value (Object @3) pair in WeakMap (table @5)`, in V8's words. */
+export const EPHEMERON = / pair in WeakMap \(table @(\d+)\)/;
+
 export function walkHeap(graph: HeapGraph): HeapWalk {
   const { nodeCount, firstEdge, edgeTo } = graph;
   const parentEdge = new Uint32Array(nodeCount).fill(NO_EDGE);
@@ -69,9 +72,6 @@ const LEVEL = {
 } as const;
 
 const LAST_LEVEL = LEVEL.last;
-
-/** `7 / part of key (Object @1) -> value (Object @3) pair in WeakMap (table @5)`, in V8's words. */
-const EPHEMERON = / pair in WeakMap \(table @(\d+)\)/;
 
 /** Node types that belong to the engine: code, shapes, feedback. */
 const ENGINE_TYPES = new Set(['hidden', 'code', 'object shape']);

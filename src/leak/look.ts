@@ -4,6 +4,7 @@
  */
 import { CONFIDENCE_95, CONFIDENCE_99, fitLine, median } from './series.ts';
 import type { Line, Point, Signal } from './series.ts';
+import { TABLE_BYTES, tellLine } from './told.ts';
 
 export type LookClass =
   /** Nothing that could matter grows. */
@@ -19,8 +20,10 @@ export type LookClass =
 
 export interface Look {
   readonly class: LookClass;
-  /** Per request (or per second), with the 95 % interval for print. */
+  /** Per request (or per second), with its 95 % interval: by it, looks are compared. */
   readonly line: Line;
+  /** The same with the interval for print: also what no noise shows (see told.ts). */
+  readonly told: Line;
   /** The 99 % interval, on which the class rests. */
   readonly low: number;
   readonly high: number;
@@ -36,6 +39,8 @@ export interface Look {
 export interface Floors {
   /** What warm-up may still add within the window: widens the printed interval downwards. */
   readonly drift?: number;
+  /** What tables may hide, per request; absent where nothing is kept in tables. */
+  readonly table?: number;
   /** Slopes below it are nobody's leak, and within what the probe and V8 themselves do. */
   readonly slope: number;
   /** Growth in the window below it is not evidence: feedback vectors alone reach 140 KB. */
@@ -44,9 +49,9 @@ export interface Floors {
 
 /** Floors of the quick procedure, measured on healthy apps (leak-diagnosis.md, 2.1). */
 export const FLOORS: Readonly<Record<Signal, Floors>> = {
-  heap: { slope: 24, growth: 256 * 1024, drift: 64 * 1024 },
-  external: { slope: 64, growth: 512 * 1024, drift: 16 * 1024 },
-  native: { slope: 600, growth: 2 * 1024 * 1024, drift: 256 * 1024 },
+  heap: { slope: 24, growth: 256 * 1024, drift: 64 * 1024, table: TABLE_BYTES },
+  external: { slope: 64, growth: 512 * 1024, drift: 16 * 1024, table: 0 },
+  native: { slope: 600, growth: 2 * 1024 * 1024, drift: 256 * 1024, table: 0 },
   descriptors: { slope: 0.02, growth: 10 },
   handles: { slope: 0.02, growth: 10 },
   contexts: { slope: 0.02, growth: 10 },
@@ -56,12 +61,17 @@ export const FLOORS: Readonly<Record<Signal, Floors>> = {
 /** With many more requests per batch the noise per request falls, and so may the floor. */
 export const THOROUGH_FLOORS: Readonly<Record<Signal, Floors>> = {
   ...FLOORS,
-  heap: { slope: 3, growth: 256 * 1024, drift: 64 * 1024 },
-  external: { slope: 8, growth: 512 * 1024, drift: 16 * 1024 },
+  heap: { slope: 3, growth: 256 * 1024, drift: 64 * 1024, table: TABLE_BYTES },
+  external: { slope: 8, growth: 512 * 1024, drift: 16 * 1024, table: 0 },
 };
 
 /** The exact walk of malloc chunks has no RSS noise in it: a tenth of the residual's floor. */
-export const EXACT_NATIVE_FLOORS: Floors = { slope: 64, growth: 512 * 1024, drift: 32 * 1024 };
+export const EXACT_NATIVE_FLOORS: Floors = {
+  slope: 64,
+  growth: 512 * 1024,
+  drift: 32 * 1024,
+  table: 0,
+};
 
 /** The first third of a series is settling in, whatever the warm-up did. */
 const JUDGED_SHARE = 2 / 3;
@@ -96,8 +106,10 @@ export function takeLook(
   // A slope that bends is not known better than by its bend, however little noise there is.
   const bend = Math.abs(second.slope - first.slope) / 2;
   const drift = (floors.drift ?? 0) / span;
+  const line = { ...narrow, low: narrow.low - bend - drift, high: narrow.high + bend };
   const facts = {
-    line: { ...narrow, low: narrow.low - bend - drift, high: narrow.high + bend },
+    line,
+    told: tellLine(judged, line, bend, { table: floors.table ?? null }),
     low: wide.low,
     high: wide.high,
     firstHalfSlope: first.slope,

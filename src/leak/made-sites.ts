@@ -21,12 +21,16 @@ export interface MadeThings {
 }
 
 /** Twice `step` requests: what the first half leaves and the second does not is no leak. */
-export async function recordSites(lane: Lane, step: number): Promise<MadeThings> {
-  await lane.target.ask({ type: 'sites_start' });
+export async function recordSites(
+  lane: Lane,
+  step: number,
+  left: () => number,
+): Promise<MadeThings> {
+  await lane.target.ask({ type: 'sites_start' }, left());
   // What is already open is of no interest; what these requests open and keep is.
   const before = await lane.target.describeDescriptors();
-  const first = await driveAndRead(lane, step);
-  const both = await driveAndRead(lane, step);
+  const first = await driveAndRead(lane, step, left);
+  const both = await driveAndRead(lane, step, left);
   const after = await lane.target.describeDescriptors();
   const grown = [...both].flatMap(([key, site]) => {
     const count = Math.min(first.get(key)?.count ?? 0, site.count - (first.get(key)?.count ?? 0));
@@ -83,9 +87,13 @@ function isListener({ what }: Counted): boolean {
   return what.startsWith('listener');
 }
 
-async function driveAndRead(lane: Lane, step: number): Promise<Map<string, Counted>> {
+async function driveAndRead(
+  lane: Lane,
+  step: number,
+  left: () => number,
+): Promise<Map<string, Counted>> {
   await lane.drive(step);
-  const reply = await lane.target.ask({ type: 'sites' });
+  const reply = await lane.target.ask({ type: 'sites' }, left());
   const sites = reply.type === 'sites' ? reply.sites : [];
   return new Map(sites.map((site) => [`${site.what}\n${site.stack}`, site]));
 }

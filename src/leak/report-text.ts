@@ -14,7 +14,7 @@ export function renderText(report: Report, paint: Style, cwd: string): string {
   for (const line of report.advice) lines.push(`  ${line}`);
   if (death !== null) lines.push(`  The app died: ${death.signal ?? `exit code ${death.code}`}.`);
   if (culprit !== null) lines.push('', ...renderCulprit(culprit, paint, cwd));
-  if (verdict.kind !== 'leak' || culprit === null) {
+  if (report.ruledOut.length > 0 && (verdict.kind !== 'leak' || culprit === null)) {
     lines.push('', paint('bold', 'Ruled out'), ...report.ruledOut.map((line) => `  ${line}`));
   }
   const failed = Object.entries(load.failures).map(([name, count]) => `${count} ${name}`);

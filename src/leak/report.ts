@@ -6,6 +6,7 @@ import type { Culprit } from './culprit.ts';
 import { MADE_SHAPES } from './heap-explain.ts';
 import type { Place } from './heap-path.ts';
 import type { Outcome } from './experiment.ts';
+import { toldLine } from './finding.ts';
 import type { Suspect } from './heap-compare.ts';
 import { SIGNAL_WORDS, unitOf } from './series.ts';
 import type { Sample, Signal } from './series.ts';
@@ -143,7 +144,9 @@ function blame(signal: Signal, culprit: Culprit | null): string {
   const [site] = culprit.sites;
   if (site?.place != null) {
     const made = `made at ${formatPlace(site.place)}`;
-    if (signal === 'descriptors' || signal === 'handles') return `: ${site.what}s, ${made}`;
+    // A listener comes with a socket that Node opened later: it is no descriptor.
+    const isCounted = signal === 'descriptors' || signal === 'handles';
+    if (isCounted && !site.what.startsWith('listener')) return `: ${site.what}s, ${made}`;
     const isMade = suspect?.shape != null && MADE_SHAPES.has(suspect.shape);
     if (isMade) return `: ${suspect.explanation}, ${made}`;
   }
@@ -232,13 +235,14 @@ const STATE_WORDS = {
 } as const;
 
 function ruleOut(verdict: Verdict): string[] {
-  return verdict.findings.flatMap(({ signal, state, visible, looks }) => {
+  return verdict.findings.flatMap((finding) => {
+    const { signal, state, visible } = finding;
     if (signal === verdict.signal && verdict.kind === 'leak') return [];
     const unit = unitOf(signal);
-    const line = looks.at(-1)?.line;
+    const line = toldLine(finding);
     const show = (value: number): string => formatAmount(value, unit);
     const number =
-      line === undefined
+      line === null
         ? ''
         : ` (${show(line.slope)} per request [${show(line.low)}, ${show(line.high)}])`;
     const limit = visible === null ? '' : `; ${show(visible)} per request would have been seen`;

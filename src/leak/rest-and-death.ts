@@ -31,7 +31,7 @@ export function judgeRest(samples: readonly Sample[], options: JudgeOptions): Id
     });
     const look = takeLook(points, counted ? REST_COUNT_FLOORS : REST_FLOORS, 1);
     if (look?.class !== 'linear' && look?.class !== 'slowing') continue;
-    return { signal, rate: rateOf(look.line, 'second'), isStraight: look.class === 'linear' };
+    return { signal, rate: rateOf(look.told, 'second'), isStraight: look.class === 'linear' };
   }
   return null;
 }
@@ -57,19 +57,15 @@ export function explainsLoad(
  */
 export function judgeDeath(all: readonly Sample[], died: boolean): Verdict {
   const samples = all.filter(({ phase }) => phase === 'warm-up' || phase === 'load');
-  for (const signal of FATAL) {
-    const floors = isCounted(signal) ? FLOORS[signal] : DEATH_FLOORS;
-    const look = takeLook(pointsOf(samples, signal), floors, 1);
-    const grew = look !== null && look.growth >= floors.growth && look.line.low > floors.slope;
-    // One that still lives may only have a lot to warm up: then the line has to be straight.
-    if (grew && (died || look.class === 'linear')) {
-      const finding: Finding = { signal, looks: [look], visible: look.visible, state: 'leaks' };
-      const rate = rateOf(look.line, 'request');
-      return { ...OPEN, kind: 'leak', signal, rate, findings: [finding] };
-    }
+  const findings = FATAL.map((signal) => examineDeath(signal, samples, died));
+  const leaking = findings.find(({ state }) => state === 'leaks');
+  const [look] = leaking?.looks ?? [];
+  if (leaking !== undefined && look !== undefined) {
+    const rate = rateOf(look.told, 'request');
+    return { ...OPEN, kind: 'leak', signal: leaking.signal, rate, findings };
   }
   const because = died ? 'the app died before enough was measured' : 'too few checkpoints';
-  return { ...OPEN, because };
+  return { ...OPEN, findings, because };
 }
 
 // --- internal ---
@@ -86,6 +82,22 @@ const FATAL = ['descriptors', 'contexts', 'heap', 'external', 'native'] as const
 
 const isCounted = (signal: (typeof FATAL)[number]): signal is 'descriptors' | 'contexts' =>
   signal === 'descriptors' || signal === 'contexts';
+
+function examineDeath(
+  signal: (typeof FATAL)[number],
+  samples: readonly Sample[],
+  died: boolean,
+): Finding {
+  const floors = isCounted(signal) ? FLOORS[signal] : DEATH_FLOORS;
+  const look = takeLook(pointsOf(samples, signal), floors, 1);
+  if (look === null) return { signal, looks: [], visible: null, state: 'unmeasured' };
+  const grew = look.growth >= floors.growth && look.line.low > floors.slope;
+  // One that still lives may only have a lot to warm up: then the line has to be straight.
+  const leaks = grew && (died || look.class === 'linear');
+  // So few checkpoints rule out great growth only, and what they can see is told with them.
+  const state = leaks ? 'leaks' : grew ? 'unsure' : 'flat';
+  return { signal, looks: [look], visible: look.visible, state };
+}
 
 /** So much growth in one warm-up is beyond any JIT or pool: the app died of it. */
 const DEATH_FLOORS: Floors = { slope: 1024, growth: 16 * 1024 * 1024 };

@@ -260,7 +260,11 @@ function openProbe(child: ChildProcess, death: DeathWatch): Target['ask'] {
       const id = ++lastId;
       const timer = setTimeout(() => {
         waiting.delete(id);
-        reject(new Error(`the app did not answer "${request.type}" in ${timeoutMs / 1000} s`));
+        reject(
+          new Error(
+            `the app did not answer "${request.type}" in ${Math.round(timeoutMs / 1000)} s`,
+          ),
+        );
       }, timeoutMs);
       waiting.set(id, (reply) => {
         clearTimeout(timer);

@@ -104,7 +104,7 @@ function leakOf(
     ...OPEN,
     kind: 'leak',
     signal: heaviest(leaking, findings).signal,
-    rate: rateOf((heaviest(leaking, findings).looks.at(-1) ?? look).line, 'request'),
+    rate: rateOf((heaviest(leaking, findings).looks.at(-1) ?? look).told, 'request'),
     findings,
     keyedByInput: isKeyed(leaking.signal, look, samples, options),
   };

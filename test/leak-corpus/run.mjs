@@ -1,11 +1,13 @@
 /**
  * Runs `cofferdam leak` on every app of the corpus and prints a confusion matrix.
  *
- *   node test/leak-corpus/run.mjs [--only map,lru] [--node /path/to/node] [--repeat 3] [--duration 45s]
- *                                 [--out results.jsonl]
+ *   node test/leak-corpus/run.mjs [--only map,lru] [--known] [--node /path/to/node,/to/another]
+ *                                 [--repeat 3] [--duration 45s] [--out results.jsonl]
  *   node test/leak-corpus/run.mjs --from one.jsonl,two.jsonl --write docs/leak-corpus.md
+ *   node test/leak-corpus/run.mjs --synthetic --write docs/leak-corpus.md
  *
- * `--write` puts the tables between two marks of that page; `--from` takes results of earlier runs.
+ * `--write` puts the tables between two marks of that page; `--from` takes results of earlier runs;
+ * `--known` runs those whose true slope is known; `--synthetic` judges seeded series, no app.
  * One app at a time: two would disturb each other's clocks. Needs a built `dist`.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -21,9 +23,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { summarize } from './tables.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const CLI = join(HERE, '../../dist/cli/main.js');
+const TRUTH = join(HERE, 'truth.cjs');
 export const CORPUS = JSON.parse(readFileSync(join(HERE, 'corpus.json'), 'utf8'));
 
 /** An app that hangs must not hang the corpus. */
@@ -44,19 +48,26 @@ async function main() {
       out: { type: 'string' },
       from: { type: 'string' },
       write: { type: 'string' },
+      known: { type: 'boolean', default: false },
+      synthetic: { type: 'boolean', default: false },
     },
   });
+  if (values.synthetic) return judgeSynthetic(values);
   if (values.from !== undefined) return publish(values.from.split(',').flatMap(readLines), values);
   const only = values.only?.split(',');
   const entries = [
     ...CORPUS.leaks.map((entry) => ({ ...entry, leaks: true })),
     ...CORPUS.calm.map((entry) => ({ ...entry, leaks: false })),
-  ].filter(({ app }) => only === undefined || only.includes(app));
+  ]
+    .filter(({ app }) => only === undefined || only.includes(app))
+    .filter(({ truth }) => !values.known || truth !== undefined);
+  // One node after the other on the same app: they meet the same weather on a shared machine.
+  const runs = entries.flatMap((entry) => values.node.split(',').map((node) => ({ entry, node })));
   const results = [];
   for (let round = 0; round < Number(values.repeat); round += 1) {
-    for (const entry of entries) {
+    for (const { entry, node } of runs) {
       const result = await runApp(entry, {
-        node: values.node,
+        node,
         flags: ['--duration', values.duration, '--rest', values.rest],
       });
       results.push(result);
@@ -76,10 +87,30 @@ function readLines(file) {
 function publish(results, { write }) {
   const text = summarize(results);
   console.log(`\n${text}`);
-  if (write === undefined) return;
-  const page = readFileSync(write, 'utf8');
-  const [before, , after] = page.split(/(?<=<!-- runs -->\n)|(?=<!-- end of runs -->)/);
-  writeFileSync(write, `${before}\n${text}\n${after}`);
+  if (write !== undefined) writeBetween(write, 'runs', text);
+}
+
+export function writeBetween(page, mark, text) {
+  const all = readFileSync(page, 'utf8');
+  const [before, , after] = all.split(
+    new RegExp(`(?<=<!-- ${mark} -->\\n)|(?=<!-- end of ${mark} -->)`),
+  );
+  writeFileSync(page, `${before}\n${text}\n${after}`);
+}
+
+/** The series and the verdict are TypeScript, which Node 20 cannot run: vitest does. */
+function judgeSynthetic({ write }) {
+  const folder = mkdtempSync(join(tmpdir(), 'cofferdam-synthetic-'));
+  const table = join(folder, 'table.md');
+  const vitest = join(HERE, '../../node_modules/vitest/vitest.mjs');
+  const args = [vitest, 'run', 'test/leak/published.test.ts'];
+  const env = { ...process.env, VERDICT_TABLE: table };
+  const { status } = spawnSync(process.execPath, args, { env, stdio: 'inherit' });
+  if (write !== undefined && status === 0) {
+    writeBetween(write, 'synthetic', readFileSync(table, 'utf8'));
+  }
+  rmSync(folder, { recursive: true, force: true });
+  process.exitCode = status ?? 1;
 }
 
 /** Runs one app; resolves to what was said, and whether it was right. */
@@ -91,7 +122,8 @@ export async function runApp(entry, { node, flags }) {
     env.NATIVE_ADDON = addon;
   }
   const app = join(HERE, 'apps', `${entry.app}.cjs`);
-  const args = [CLI, 'leak', app, '--json', '--no-report', ...flags];
+  // The last one counts: an app may need other flags than the rest of the corpus.
+  const args = [CLI, 'leak', app, '--json', '--no-report', ...flags, ...(entry.flags ?? [])];
   const { code, stdout, stderr } = await execute(node, args, env);
   let report;
   try {
@@ -107,6 +139,8 @@ export async function runApp(entry, { node, flags }) {
   }
   const { verdict, sentence, elapsedMs, culprit } = report;
   const truth = entry.truth === 'measured' ? measureTruth(app, node) : entry.truth;
+  // The truth is that of the signal that comes first in the corpus.
+  const isKnown = truth !== undefined && verdict.signal === entry.signals?.[0];
   const asked = verdict.kind === 'leak';
   const unit = entry.perSecond === true ? 'second' : 'request';
   const isKind = entry.signals?.includes(verdict.signal) && verdict.rate?.per === unit;
@@ -121,7 +155,7 @@ export async function runApp(entry, { node, flags }) {
     right,
     rank: rankOf(entry, culprit),
     truth,
-    covered: truth === undefined || verdict.kind !== 'leak' ? null : covers(verdict.rate, truth),
+    covered: isKnown && verdict.kind === 'leak' ? covers(verdict.rate, truth) : null,
     sentence,
     elapsedMs,
     requests: report.load.requests,
@@ -178,23 +212,16 @@ export function rankOf(entry, culprit) {
   return found.length === 0 ? null : Math.min(...found);
 }
 
-/** Bytes per request by another way: the handler called by itself, and the heap before and after. */
+const truths = new Map();
+
+/** What truth.cjs prints: once for each app and Node. */
 function measureTruth(app, node) {
-  const script = `
-    const http = require('node:http');
-    let handler;
-    http.createServer = (given) => ((handler = given), { listen() {} });
-    require(${JSON.stringify(app)});
-    const serve = (count) => {
-      for (let i = 0; i < count; i++) handler({ url: '/', method: 'GET', headers: {} }, { end() {} });
-      for (let i = 0; i < 4; i++) gc();
-      return process.memoryUsage().heapUsed;
-    };
-    const floors = [2000, ...Array(7).fill(5000)].map(serve);
-    const slopes = floors.slice(1).map((floor, i) => (floor - floors[i]) / 5000);
-    console.log(slopes.sort((a, b) => a - b)[3]);`;
-  const { stdout } = spawnSync(node, ['--expose-gc', '-e', script], { encoding: 'utf8' });
-  return Number(stdout);
+  const key = `${app} ${node}`;
+  if (!truths.has(key)) {
+    const { stdout } = spawnSync(node, ['--expose-gc', TRUTH, app], { encoding: 'utf8' });
+    truths.set(key, Number(stdout));
+  }
+  return truths.get(key);
 }
 
 function covers({ low, high }, truth) {
@@ -210,84 +237,4 @@ function lineOf({ app, kind, signal, rate, right, rank, elapsedMs, sentence, sta
   const more = right === false ? `\n      ${sentence}\n      ${states}` : '';
   const seconds = elapsedMs === undefined ? '' : `${(elapsedMs / 1000).toFixed(0)}s`;
   return `${mark.padEnd(6)}${app.padEnd(18)}${kind} ${signal ?? ''} ${slope} rank ${rank ?? '-'} ${seconds}${more}`;
-}
-
-function summarize(all) {
-  const ran = all.filter(({ right }) => right !== null);
-  const nodes = [...new Set(ran.map(({ node }) => node))].sort((a, b) => (a < b ? -1 : 1));
-  return `${[
-    ...matrix(ran, nodes),
-    '',
-    ...shares(ran),
-    '',
-    `| app | ${nodes.join(' | ')} |`,
-    `|---|${nodes.map(() => '---|').join('')}`,
-    ...[...groupBy(ran, ({ app }) => app).values()].map((runs) => {
-      const cells = nodes.map((node) =>
-        runs
-          .filter((one) => one.node === node)
-          .map(cellOf)
-          .join('; '),
-      );
-      return `| ${runs[0].leaks ? '' : '*healthy:* '}${runs[0].what} | ${cells.join(' | ')} |`;
-    }),
-  ].join('\n')}\n`;
-}
-
-/** `Map.groupBy` came with Node 21. */
-function groupBy(list, keyOf) {
-  const groups = new Map();
-  for (const one of list) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
-  return groups;
-}
-
-function matrix(ran, nodes) {
-  const rows = nodes.flatMap((node) =>
-    [true, false].map((leaks) => {
-      const of = ran.filter((one) => one.leaks === leaks && one.node === node);
-      const counts = ['leak', 'undecided', 'no leak', 'failed'].map(
-        (bucket) => of.filter(({ kind }) => bucketOf(kind) === bucket).length,
-      );
-      return `| ${leaks ? 'leaks' : 'healthy'} | ${node} | ${of.length} | ${counts.join(' | ')} |`;
-    }),
-  );
-  return [
-    '| truth | Node | runs | said leak | undecided | said no leak | failed |',
-    '|---|---|---|---|---|---|---|',
-    ...rows,
-  ];
-}
-
-function shares(ran) {
-  const leaks = ran.filter((one) => one.leaks);
-  const found = leaks.filter(({ right }) => right);
-  const healthy = ran.filter((one) => !one.leaks);
-  const accused = healthy.filter(({ kind }) => kind === 'leak');
-  const named = found.filter(({ culprit }) => culprit !== undefined);
-  const known = found.filter(({ covered }) => covered !== null);
-  const share = (part, whole) =>
-    `${part.length} of ${whole.length}${whole.length === 0 ? '' : ` (${Math.round((100 * part.length) / whole.length)} %)`}`;
-  const first = named.filter(({ rank }) => rank === 1);
-  const high = named.filter(({ rank }) => rank === 1 || rank === 2);
-  return [
-    `- Leaks found, of the right kind: ${share(found, leaks)}.`,
-    `- Healthy apps accused: ${share(accused, healthy)}.`,
-    `- Guilty holder or line among the first two: ${share(high, named)}; first: ${first.length}.`,
-    `- Interval holds the true slope, where it is known by another way: ${share(
-      known.filter(({ covered }) => covered),
-      known,
-    )}.`,
-  ];
-}
-
-function cellOf({ kind, signal, rate, rank, right, culprit, leaks }) {
-  const slope = kind === 'leak' && rate != null ? ` ${Number(rate.slope.toPrecision(3))}` : '';
-  const place = leaks && kind === 'leak' && culprit !== undefined ? `, #${rank ?? '-'}` : '';
-  const text = `${kind}${kind === 'leak' ? ` ${signal}${slope}${place}` : ''}`;
-  return right ? text : `**${text}**`;
-}
-
-function bucketOf(kind) {
-  if (kind === 'leak' || kind === 'undecided') return kind;
-  return kind.startsWith('failed') ? 'failed' : 'no leak';
 }

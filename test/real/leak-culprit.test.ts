@@ -50,6 +50,10 @@ describe('who holds it, in real apps', () => {
       expect(suspects[0]?.reachedFrom?.file).toBe(corpus(app));
       const [kin] = suspects[0]?.kin ?? [];
       expect(kin!.perRequest! % 1, JSON.stringify(kin)).toBeCloseTo(0, 1);
+      if (app === 'weakmap') {
+        const said = 'values of `details` (WeakMap), whose key `owner` stays alive';
+        expect(suspects[0]?.explanation).toBe(said);
+      }
       if (app === 'async-storage') {
         expect(suspects[0]?.explanation).toContain('store of an AsyncLocalStorage');
         expect(suspects[0]?.changedAt[0]?.line).toBe(lineOf(corpus(app), 'await drained'));

@@ -41,6 +41,11 @@ describe('cofferdam leak --diff', () => {
     expect(ran.code).toBe(1);
   });
 
+  test('two snapshots and the requests between them: per request of the one interval', async () => {
+    const ran = await diff('--requests', String(REQUESTS), one, two);
+    expect(ran.stdout).toMatch(/new per request: 1\.000 Session, 1\.000 Array/);
+  });
+
   test('as data', async () => {
     const ran = await diff('--json', '--requests', String(REQUESTS), one, two, three);
     expect(JSON.parse(ran.stdout)).toMatchObject({

@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'cofferdam-leak-cli-'));
@@ -27,6 +29,30 @@ function leak(...args: string[]): Promise<Ran> {
       resolve({ code, stdout, stderr });
     });
   });
+}
+
+/** What a checkpoint measures on Linux; the walk of malloc chunks needs glibc on x64 besides. */
+const MEASURED = [
+  'heapBytes',
+  'heapUsedBytes',
+  'heapTotalBytes',
+  'externalBytes',
+  'arrayBuffersBytes',
+  'mallocedBytes',
+  'nativeContexts',
+  'detachedContexts',
+  'descriptors',
+  'listeners',
+  'rssBytes',
+  'pssBytes',
+  'privateBytes',
+  'anonBytes',
+];
+
+function lackingIn(sample: Readonly<Record<string, unknown>>): string[] {
+  const { resources, ...numbers } = sample;
+  expect(resources).toMatchObject({ TCPServerWrap: 1 });
+  return MEASURED.filter((name) => typeof numbers[name] !== 'number');
 }
 
 let apps = 0;
@@ -96,6 +122,26 @@ describe('bad input: one clear message, nothing left running', () => {
     expect(ran.stderr).toContain(message);
   });
 });
+
+test('a redirect to another host is told, and nobody is asked there', async () => {
+  let asked = 0;
+  const other = createServer((_, response) => {
+    asked += 1;
+    response.end();
+  });
+  await new Promise<void>((done) => other.listen(0, '127.0.0.1', done));
+  onTestFinished(() => void other.close());
+  const { port } = other.address() as AddressInfo;
+  const location = `http://127.0.0.1:${port}/elsewhere`;
+  const redirects = app(`res.writeHead(307, { location: '${location}' }); res.end();`);
+  const refused = await leak(redirects);
+  expect(refused.stderr).toContain(`redirects GET / to ${location}`);
+  expect(refused.code).toBe(3);
+  const few = ['--requests', '60', '--batch', '20', '--rest', 'off', '--no-report'];
+  const asking = await leak(redirects, '--any-status', '--rate', '100', '--duration', '5s', ...few);
+  expect(asking.stdout).toContain('requests at 100/s');
+  expect(asked).toBe(0);
+}, 30_000);
 
 describe('an app that fails under load is undecided, and says why', () => {
   const QUICKER = ['--duration', '5s', '--rate', '200', '--rest', 'off', '--no-report'];
@@ -170,6 +216,8 @@ describe('a run', () => {
       expect(report.culprit.suspects[0]).toMatchObject({ name: 'kept', holderClass: 'Array' });
       expect(report.culprit.suspects[0].kin[0].perRequest).toBeCloseTo(1, 2);
       expect(report.culprit.allocations[0]).toMatchObject({ file: path });
+      expect(lackingIn(report.samples.at(-1))).toEqual([]);
+      expect(report.ruledOut.length).toBeGreaterThan(3);
       const page = readFileSync(join(folder, 'leak.html'), 'utf8');
       expect(page).toContain('<svg');
       expect(page).not.toMatch(/<script|https?:\/\/(?!www\.w3\.org)/);

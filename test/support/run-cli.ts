@@ -16,6 +16,7 @@ const RUN_MS = 20_000;
 export async function runCli(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  limitMs = RUN_MS,
 ): Promise<CliRun> {
   const child = spawn(process.execPath, [CLI, ...args], {
     env: { ...process.env, ...env },
@@ -26,7 +27,7 @@ export async function runCli(
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  const timer = setTimeout(() => void killTree(child.pid ?? 0), RUN_MS);
+  const timer = setTimeout(() => void killTree(child.pid ?? 0), limitMs);
   const { code } = await waitForExit(child);
   await closed;
   clearTimeout(timer);
