@@ -17,7 +17,7 @@ import { createGatewayPool } from './gateway-pool.ts';
 import { gatewayLaunchOf, gatewaySettingsOf } from './launch-gateway.ts';
 import { launchOf, policyWithin, type Means } from './launch.ts';
 import { concurrencyOf, upstreamLaunchOf, type PortBook } from './launch-upstream.ts';
-import { createListeners, urlOf, type Listeners } from './listeners.ts';
+import { createListeners, urlOf, type Listeners, type OpenedSocket } from './listeners.ts';
 import type { Log } from './log.ts';
 import { overdueTeller } from './overdue.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
@@ -33,8 +33,8 @@ export interface AppPoolOptions {
   /** Private folder for the sockets of workers, and free ports. */
   readonly folder: string;
   readonly ports: PortBook;
-  /** Descriptors of listening sockets that a service manager opened for this pool. */
-  readonly activated: readonly number[];
+  /** Listening sockets that a service manager opened for this pool. */
+  readonly activated: readonly OpenedSocket[];
   told(told: Told): void;
   /** No process of the pool is left, and none will come. */
   finished(outcome: Outcome): void;

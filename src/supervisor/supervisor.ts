@@ -6,13 +6,13 @@ import { performance } from 'node:perf_hooks';
 import { kindOf } from '../config/kind.ts';
 import type { Config } from '../config/load.ts';
 import { controlSocketPath } from '../config/paths.ts';
-import type { Outcome, Told } from '../control/types.ts';
+import type { Outcome, PoolEvent, Told } from '../control/types.ts';
 import type { CofferdamError } from '../errors.ts';
 import type { Budget } from '../metrics/budget.ts';
 import { announce, announceStart, labelled } from './announce.ts';
 import { createAppPool, type AppPool, type AppPoolOptions } from './app-pool.ts';
 import { budgetOf, meansOf } from './budget.ts';
-import { createCommands } from './commands.ts';
+import { createCommands, type Reloading } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
 import { exitCodeOf, worstOf } from './exit-code.ts';
 import { startGuard, type Guard } from './guard.ts';
@@ -29,7 +29,7 @@ import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
 import { statusOf } from './status.ts';
 import { activatedFor, createNotifier, readActivatedSockets, type Notifier } from './systemd.ts';
-import { addDurations, askHealth, longestDrainMs, nameAmong } from './together.ts';
+import { addDurations, askHealth, longestDrainMs, nameAmong, waitForReload } from './together.ts';
 import { createWaiters } from './waiters.ts';
 
 export interface SupervisorOptions {
@@ -102,9 +102,7 @@ class Supervisor {
     });
     this.#pools = this.#createPools(ports) as [AppPool, ...AppPool[]];
     this.#pressure = watchPressure({
-      onPressure: () => {
-        for (const { workers } of this.#pools) workers.loop.enqueue({ type: 'pressure' });
-      },
+      onPressure: () => this.#toEachPool({ type: 'pressure' }),
     });
     this.#observer = createObserver({
       pools: () => this.#pools,
@@ -234,15 +232,9 @@ class Supervisor {
         // The log has told why; a signal has nobody else to answer to.
         return void this.#reload().catch(() => {});
       case 'recycle_all':
-        for (const { workers } of this.#pools) {
-          workers.loop.enqueue({ type: 'recycle', slot: null, reason: 'manual' });
-        }
-        return;
+        return this.#toEachPool({ type: 'recycle', slot: null, reason: 'manual' });
       case 'scale_by':
-        for (const { workers } of this.#pools) {
-          workers.loop.enqueue({ type: 'scale_by', slots: request.slots });
-        }
-        return;
+        return this.#toEachPool({ type: 'scale_by', slots: request.slots });
       case 'reopen_logs':
         return this.#log.write('info', 'usr1', {
           detail: 'logs go to stderr, there is nothing to reopen',
@@ -250,9 +242,18 @@ class Supervisor {
     }
   }
 
+  #toEachPool(event: PoolEvent): void {
+    for (const { workers } of this.#pools) workers.loop.enqueue(event);
+  }
+
+  #reload(): Promise<Reloading> {
+    const reload = this.#beginReload();
+    this.#notifier.reloading(reload.then(({ through }) => through));
+    return reload;
+  }
+
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
-  async #reload(): Promise<readonly string[]> {
-    this.#notifier.reloading();
+  async #beginReload(): Promise<Reloading> {
     try {
       const { config, restart } = planReload(this.#config, await this.#options.readConfig());
       const budget = budgetOf(config);
@@ -264,13 +265,11 @@ class Supervisor {
       this.#budget = budget;
       this.#observer.reloaded(true);
       tellReload(this.#log, config, restart);
-      return restart;
+      return { restart, through: waitForReload(this.#pools, this.#waiters) };
     } catch (error) {
       this.#observer.reloaded(false);
       tellFailure(this.#log, error as CofferdamError);
       throw error;
-    } finally {
-      this.#notifier.ready();
     }
   }
 
