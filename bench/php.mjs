@@ -7,14 +7,14 @@
  *
  * Rounds are interleaved, and each begins with another contender.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { hasMediaWiki, installMediaWiki, MEDIAWIKI } from '../scripts/mediawiki.mjs';
 import { cpuSecondsOf, treeOf } from '../scripts/process-tree.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
 import { choose, COFFERDAM, start } from './contenders.mjs';
+import { scratchFolder } from './leave-nothing.mjs';
 import { PHP_CONTENDERS, phpVersions, WORKERS } from './php-contenders.mjs';
 import { circumstances, median, spread, table, writeSection } from './report.mjs';
 import { wrk } from './wrk.mjs';
@@ -65,7 +65,7 @@ const CASES = {
 await installPackages('bench');
 await build();
 const { readSmapsRollup } = await import('../dist/metrics/process-memory.js');
-const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
+const scratch = scratchFolder();
 try {
   const names = choose(PHP_CONTENDERS, flags.only);
   const keys = choose(CASES, flags.cases).filter((key) => key !== 'wiki' || hasMediaWiki());
