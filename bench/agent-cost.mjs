@@ -9,13 +9,13 @@
  * all bursts, and not the times.
  */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { treeOf } from '../scripts/process-tree.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
 import { choose, cofferdamPlan, CONTENDERS, NODE, prepareApp, start } from './contenders.mjs';
+import { scratchFolder } from './leave-nothing.mjs';
 import { circumstances, median, table } from './report.mjs';
 
 const { values: flags } = parseArgs({
@@ -48,11 +48,10 @@ const ALL = {
   'Cofferdam (2 workers)': { plan: cofferdamPlan([], 2) },
 };
 
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => process.exit(1));
 await installPackages('bench');
 await build();
 const { readSmapsRollup } = await import('../dist/metrics/process-memory.js');
-const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
+const scratch = scratchFolder();
 const names = choose(ALL, flags.only);
 /** By mode and name: what {@link burst} returns, once for each round of each start. */
 const samples = new Map(

@@ -16,6 +16,7 @@ import { openMemoryBox } from '../scripts/memory-box.mjs';
 import { treeOf } from '../scripts/process-tree.mjs';
 import { requestMix } from '../scripts/request-mix.mjs';
 import { build, installPackages } from '../scripts/setup.mjs';
+import './leave-nothing.mjs';
 import { machine, table, writeSection } from './report.mjs';
 
 const { values: flags } = parseArgs({
@@ -58,7 +59,6 @@ const CASES = {
   },
 };
 
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => process.exit(1));
 for (const folder of ['test/apps', 'examples/leaky-express']) await installPackages(folder);
 if (!flags.built) await build();
 const { startLoad } = await import('../dist/leak/load.js');
@@ -94,8 +94,6 @@ async function measure({ app, workers, ratePerSecond, quickRequests, requests },
   const settings = { workers, ops: 'off' };
   if (box === null) settings['memory-budget'] = Math.floor(BOX_BYTES * BUDGET_SHARE);
   const served = await startServing(app, settings, box?.enter);
-  const kill = () => treeOf(served.pid).forEach(killOne);
-  process.once('exit', kill);
   // Never refreshed: the pages of the Node binary then count in full, as in a container, and not
   // less for every other Node on this machine.
   const meter = createTreeMeter();
@@ -129,15 +127,6 @@ async function measure({ app, workers, ratePerSecond, quickRequests, requests },
   } finally {
     clearInterval(timer);
     await served.stop();
-    process.off('exit', kill);
-  }
-}
-
-function killOne(pid) {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
   }
 }
 

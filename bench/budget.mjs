@@ -9,14 +9,14 @@
  * The budget is not enforced by a cgroup: who exceeds it is shown with what it used, instead of
  * being killed by the kernel, which would only add failures.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { treeOf } from '../scripts/process-tree.mjs';
 import { requestMix } from '../scripts/request-mix.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
 import { BUDGET_CONTENDERS, choose, prepareApp, start } from './contenders.mjs';
+import { scratchFolder } from './leave-nothing.mjs';
 import { circumstances, table, writeSection } from './report.mjs';
 
 const { values: flags } = parseArgs({
@@ -37,7 +37,7 @@ await installPackages('bench');
 await build();
 const { startLoad } = await import('../dist/leak/load.js');
 const { createTreeMeter } = await import('../dist/metrics/tree.js');
-const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
+const scratch = scratchFolder();
 try {
   const names = choose(BUDGET_CONTENDERS, flags.only);
   const where = circumstances(['node bench/budget.mjs', ...process.argv.slice(2)].join(' '));

@@ -3,15 +3,15 @@
  * are being served. `node bench/burst.mjs [--rounds 3] [--write]` (a few minutes).
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../scripts/setup.mjs';
 import { ask } from './ask.mjs';
 import { NODE } from './contenders.mjs';
+import { scratchFolder } from './leave-nothing.mjs';
 import { phpFpmBurstPlan, phpFpmVersion } from './php-fpm.mjs';
 import { circumstances, spread, table, writeSection } from './report.mjs';
 
@@ -62,7 +62,7 @@ if (values.write) writeSection('burst', text);
 // --- internal ---
 
 async function play(plan) {
-  const folder = mkdtempSync(join(tmpdir(), 'cofferdam-burst-'));
+  const folder = scratchFolder();
   const starts = join(folder, 'starts');
   writeFileSync(starts, '');
   const { command, args, url, env, files } = plan({ folder, starts, port: await freePort() });

@@ -15,6 +15,7 @@ import { freePort } from '../scripts/free-port.mjs';
 import { treeOf } from '../scripts/process-tree.mjs';
 import { ROOT } from '../scripts/setup.mjs';
 import { ask } from './ask.mjs';
+import { killAtExit } from './leave-nothing.mjs';
 import { phpFpmPlan, phpFpmReload, phpFpmVersion } from './php-fpm.mjs';
 
 const BENCH = join(ROOT, 'bench');
@@ -149,6 +150,7 @@ export async function start(contender, folder, home) {
     stdio: ['ignore', log, log],
   });
   closeSync(log);
+  const forget = killAtExit(() => (plan.daemon === undefined ? child.pid : pidIn(plan.daemon)));
   const readLog = () => readFileSync(logFile, 'utf8');
   const { url = `http://127.0.0.1:${port}`, ops = `http://127.0.0.1:${opsPort}` } = plan;
   try {
@@ -159,9 +161,6 @@ export async function start(contender, folder, home) {
   }
   const startMs = performance.now() - startedAt;
   const pid = plan.daemon === undefined ? child.pid : await readPid(plan.daemon);
-  // Whatever ends the bench must not leave servers behind.
-  const kill = () => treeOf(pid).forEach((each) => signal(each, 'SIGKILL'));
-  process.once('exit', kill);
   return {
     url,
     /** Where its health is told, if anywhere. */
@@ -172,7 +171,7 @@ export async function start(contender, folder, home) {
     restarts: () => plan.restarts?.(readLog()) ?? 0,
     async stop() {
       await endTree(pid);
-      process.off('exit', kill);
+      forget();
     },
   };
 }
@@ -263,15 +262,20 @@ async function waitForAnswer(url, deadline) {
 /** PM2 writes the file before its workers answer, so it is there; be patient all the same. */
 async function readPid(file) {
   for (let tries = 0; tries < 100; tries += 1) {
-    try {
-      const pid = Number(readFileSync(file, 'utf8'));
-      if (pid > 0) return pid;
-    } catch {
-      // Not written yet.
-    }
+    const pid = pidIn(file);
+    if (pid > 0) return pid;
     await sleep(20);
   }
   throw new Error(`no process id in ${file}`);
+}
+
+/** 0 when it is not written yet. */
+function pidIn(file) {
+  try {
+    return Number(readFileSync(file, 'utf8'));
+  } catch {
+    return 0;
+  }
 }
 
 /** TERM to the root, then KILL to what is left of its tree. */

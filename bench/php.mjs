@@ -7,8 +7,7 @@
  *
  * Rounds are interleaved, and each begins with another contender.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -17,6 +16,7 @@ import { cpuSecondsOf, treeOf } from '../scripts/process-tree.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
 import { choose, COFFERDAM, start } from './contenders.mjs';
 import { impatient } from './impatient.mjs';
+import { scratchFolder } from './leave-nothing.mjs';
 import { missingPackages, PHP_CONTENDERS, phpVersions, WORKERS } from './php-contenders.mjs';
 import { circumstances, median, spread, table, writeSection } from './report.mjs';
 import { wrk } from './wrk.mjs';
@@ -95,7 +95,7 @@ if (missing.length > 0) {
 await installPackages('bench');
 await build();
 const { readSmapsRollup } = await import('../dist/metrics/process-memory.js');
-const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
+const scratch = scratchFolder();
 try {
   const command = ['node bench/php.mjs', ...process.argv.slice(2)].join(' ');
   const where = `${circumstances(command)} ${phpVersions()}; ${WORKERS} PHP workers each.`;

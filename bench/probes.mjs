@@ -7,14 +7,14 @@
  *   node bench/probes.mjs --quick     5 seconds each, only printed
  *   --seconds N   --only Cofferdam,Watt
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { build, installPackages } from '../scripts/setup.mjs';
 import { ask } from './ask.mjs';
 import { choose, prepareApp, PROBE_CONTENDERS, start } from './contenders.mjs';
+import { scratchFolder } from './leave-nothing.mjs';
 import { phpFpmVersion } from './php-fpm.mjs';
 import { circumstances, table, writeSection } from './report.mjs';
 
@@ -60,10 +60,9 @@ const disturbances = {
   },
 };
 
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => process.exit(1));
 await installPackages('bench');
 await build();
-const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
+const scratch = scratchFolder();
 try {
   const names = choose(PROBE_CONTENDERS, flags.only).filter(isInstalled);
   const command = ['node bench/probes.mjs', ...process.argv.slice(2)].join(' ');

@@ -3,14 +3,14 @@
  *
  *   node bench/scrape.mjs [--workers 64] [--quick: only printed]
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { build, installPackages } from '../scripts/setup.mjs';
 import { cofferdamPlan, prepareApp, start } from './contenders.mjs';
+import { scratchFolder } from './leave-nothing.mjs';
 import { circumstances, median, writeSection } from './report.mjs';
 
 const { values: flags } = parseArgs({
@@ -28,10 +28,9 @@ require('node:http').createServer((_, response) => response.end('ok'))
   .listen(process.env.PORT, '127.0.0.1');
 `;
 
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => process.exit(1));
 await installPackages('bench');
 await build();
-const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
+const scratch = scratchFolder();
 try {
   const source = join(scratch, 'source');
   mkdirSync(source);

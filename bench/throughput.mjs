@@ -8,13 +8,13 @@
  * Rounds are interleaved, and each begins with another contender, so that a machine that gets slower
  * or faster with time is nobody's advantage.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cpuSecondsOf, treeOf } from '../scripts/process-tree.mjs';
 import { build, installPackages, ROOT } from '../scripts/setup.mjs';
 import { COFFERDAM, CONTENDERS, choose, prepareApp, start } from './contenders.mjs';
+import { scratchFolder } from './leave-nothing.mjs';
 import { circumstances, median, spread, table, writeSection } from './report.mjs';
 import { wrk } from './wrk.mjs';
 
@@ -38,7 +38,7 @@ const MODES = { 'keep-alive': [], 'connection per request': ['-H', 'Connection: 
 await installPackages('bench');
 await build();
 const { readSmapsRollup } = await import('../dist/metrics/process-memory.js');
-const scratch = mkdtempSync(join(tmpdir(), 'cofferdam-bench-'));
+const scratch = scratchFolder();
 try {
   const names = choose(CONTENDERS, flags.only);
   const where = circumstances(['node bench/throughput.mjs', ...process.argv.slice(2)].join(' '));

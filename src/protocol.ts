@@ -21,12 +21,20 @@ export const BRIEF_VARIABLE = 'COFFERDAM_WORKER';
  */
 export type ListenKey = string;
 
+/** What a worker inherits: a descriptor, and the address it stands for. */
+export interface InheritedSocket {
+  readonly key: ListenKey;
+  readonly fd: number;
+  /** Of a unix socket, which does not know its name; it may stand for a port. */
+  readonly path?: string;
+}
+
 /** What a worker is told at birth, before the first line of the app runs. */
 export interface WorkerBrief {
   readonly slot: number;
   readonly generation: number;
   /** Listening sockets that the worker inherits, by the address it will ask for. */
-  readonly listeners: readonly { readonly key: ListenKey; readonly fd: number }[];
+  readonly listeners: readonly InheritedSocket[];
   /**
    * Set when the user named an address: the app's first TCP listen is moved there, whatever it
    * asked for. `key` of such a listen is still the one that the app asked for.

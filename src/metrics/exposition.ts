@@ -50,13 +50,8 @@ function formatOf(type: string, parameters: readonly string[]): Format | null {
 }
 
 function renderMetric(metric: Metric, snapshot: Snapshot, format: Format, parts: string[]): void {
-  const { name, type, unit, help, labels } = metric;
-  const family = format === 'openmetrics' ? name.replace(TOTAL, '') : name;
-  parts.push(`# HELP ${family} ${escapeHelp(help, format)}\n`, `# TYPE ${family} ${type}\n`);
-  // A unit line is allowed only where the family's name ends in the unit.
-  if (format === 'openmetrics' && unit !== null && family.endsWith(`_${unit}`)) {
-    parts.push(`# UNIT ${family} ${unit}\n`);
-  }
+  const { name, labels } = metric;
+  parts.push(HEADS[format].get(metric) ?? headOf(metric, format));
   metric.read(snapshot, (values, value, suffix = '') => {
     let text = '';
     for (let i = 0; i < values.length; i += 1) {
@@ -65,6 +60,20 @@ function renderMetric(metric: Metric, snapshot: Snapshot, format: Format, parts:
     }
     parts.push(`${name}${suffix}${text}${text === '' ? '' : '}'} ${formatNumber(value)}\n`);
   });
+}
+
+/** The same in every scrape. */
+const HEADS: Readonly<Record<Format, ReadonlyMap<Metric, string>>> = {
+  prometheus: new Map(METRICS.map((metric) => [metric, headOf(metric, 'prometheus')])),
+  openmetrics: new Map(METRICS.map((metric) => [metric, headOf(metric, 'openmetrics')])),
+};
+
+function headOf({ name, type, unit, help }: Metric, format: Format): string {
+  const family = format === 'openmetrics' ? name.replace(TOTAL, '') : name;
+  const head = `# HELP ${family} ${escapeHelp(help, format)}\n# TYPE ${family} ${type}\n`;
+  // A unit line is allowed only where the family's name ends in the unit.
+  const hasUnit = format === 'openmetrics' && unit !== null && family.endsWith(`_${unit}`);
+  return hasUnit ? `${head}# UNIT ${family} ${unit}\n` : head;
 }
 
 function formatNumber(value: number): string {

@@ -8,6 +8,7 @@ import type { Told } from '../control/types.ts';
 import type { Budget } from '../metrics/budget.ts';
 import { meansOf } from './budget.ts';
 import { v8FlagsOf } from './launch.ts';
+import { urlOf, type Listening } from './listeners.ts';
 import type { Level, Log } from './log.ts';
 
 const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
@@ -24,6 +25,11 @@ const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
   at_capacity: 'warn',
   reload_rolled_back: 'error',
 };
+
+/** Tells where a pool listens. */
+export function listeningTeller(log: Log): (at: Listening) => void {
+  return (at) => log.write('info', 'listening', { url: urlOf(at) });
+}
 
 export interface AnnounceTargets {
   readonly log: Log;

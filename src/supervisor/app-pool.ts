@@ -13,12 +13,13 @@ import type { Launch } from './fleet.ts';
 import { createGenerations, type Generation, type Generations } from './generations.ts';
 import { createGatewayLink, type GatewayLink } from './gateway-link.ts';
 import { startHealth, type Health } from './health-pool.ts';
+import { listeningTeller } from './announce.ts';
 import type { House } from './house.ts';
 import { createGatewayPool } from './gateway-pool.ts';
 import { gatewayLaunchOf, gatewaySettingsOf } from './launch-gateway.ts';
 import { launchOf, policyWithin, type Means } from './launch.ts';
 import { upstreamLaunchOf, upstreamPolicyOf, type PortBook } from './launch-upstream.ts';
-import { createListeners, urlOf, type Listener, type Listeners } from './listeners.ts';
+import { createListeners, type Listeners, type OpenedSocket } from './listeners.ts';
 import type { Log } from './log.ts';
 import { lateTeller } from './late.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
@@ -34,8 +35,8 @@ export interface AppPoolOptions {
   /** Private folder for the sockets of workers, and free ports. */
   readonly folder: string;
   readonly ports: PortBook;
-  /** Descriptors of listening sockets that a service manager opened for this pool. */
-  readonly activated: readonly number[];
+  /** Listening sockets that a service manager opened for this pool. */
+  readonly activated: readonly OpenedSocket[];
   readonly house: House;
   told(told: Told): void;
   /** No process of the pool is left, and none will come. */
@@ -105,7 +106,7 @@ class Pool implements AppPool {
     };
     const listening = {
       listeners: this.listeners,
-      onListening: (at: Listener) => options.log.write('info', 'listening', { url: urlOf(at) }),
+      onListening: listeningTeller(options.log),
     };
     const hidden = { listeners: createListeners(), onListening: () => {} };
     this.workers = createPoolRunner({

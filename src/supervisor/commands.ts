@@ -5,15 +5,23 @@ import { CofferdamError } from '../errors.ts';
 import { judge, PROBES, type ProbeFacts } from '../probes/probes.ts';
 import type { ControlHandler, Reply } from './control-socket.ts';
 import type { AppPool } from './app-pool.ts';
-import type { Waiters } from './waiters.ts';
+import type { Reloaded, Waiters } from './waiters.ts';
 
 export interface CommandsOptions {
   readonly pools: readonly AppPool[];
   facts(): ProbeFacts;
   readonly waiters: Waiters;
-  /** Resolves to the settings that only a restart applies. */
-  readonly reload: () => Promise<readonly string[]>;
+  /** Rejects when the new configuration is invalid. */
+  readonly reload: () => Promise<Reloading>;
   status(): Status;
+}
+
+/** A reload that has begun. */
+export interface Reloading {
+  /** The settings that only a restart applies. */
+  readonly restart: readonly string[];
+  /** Of each pool, when all of it serves the new configuration; rejects when that failed. */
+  readonly through: Promise<readonly Reloaded[]>;
 }
 
 type Parameters = Readonly<Record<string, unknown>>;
@@ -81,8 +89,9 @@ function scale(parameters: Parameters, options: CommandsOptions): Reply {
     throw new CofferdamError(
       'COF_CONTROL_REFUSED',
       fixed
-        ? `this pool has ${workersMin} workers, no more and no less: start it with --workers MIN..MAX`
+        ? `this pool has ${workersMin} workers, no more and no less`
         : `this pool has ${workersMin} to ${workersMax} workers, not ${JSON.stringify(slots)}`,
+      { hint: 'Give it room with --workers MIN..MAX, or `workers` in the file and a reload.' },
     );
   }
   const from = loop.state().size;
@@ -90,17 +99,12 @@ function scale(parameters: Parameters, options: CommandsOptions): Reply {
   return { ok: true, from, to: Number(slots) };
 }
 
-async function reload(wait: boolean, { pools, waiters, reload }: CommandsOptions): Promise<Reply> {
+async function reload(wait: boolean, { pools, reload }: CommandsOptions): Promise<Reply> {
   const stops = pools.some(({ front }) => STOPPING.has(front.loop.state().phase.type));
   if (stops) throw new CofferdamError('COF_CONTROL_REFUSED', 'Cofferdam stops');
-  const restart = await reload();
+  const { restart, through } = await reload();
   if (!wait) return { ok: true, restart, reloaded: null };
-  const all = await Promise.all(
-    pools.map(({ name, workers }) =>
-      // It is enqueued, and control has not heard of it yet.
-      waiters.waitForReload(name, workers.loop.state().reloads + 1),
-    ),
-  );
+  const all = await through;
   const workers = all.reduce((sum, each) => sum + each.workers, 0);
   const tookMs = Math.max(...all.map((each) => each.tookMs));
   return { ok: true, restart, reloaded: { workers, tookMs } };

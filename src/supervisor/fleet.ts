@@ -3,13 +3,12 @@
  * into pool events. It decides one thing only: when a worker that boots is ready.
  */
 import type { Effect, PoolEvent, WorkerId } from '../control/types.ts';
-import type { ListenKey, SupervisorMessage } from '../protocol.ts';
+import type { InheritedSocket, ListenKey, SupervisorMessage } from '../protocol.ts';
 import { createAsks, type AppAnswer } from './asks.ts';
 import { candidatesFor } from './candidates.ts';
 import type { ProcessExit } from './child.ts';
 import { explainExit } from './explain.ts';
 import { receive, type Hearing, type HearingOptions, type Member } from './hearing.ts';
-import type { InheritedSocket } from './listeners.ts';
 import { createReadiness } from './readiness.ts';
 import { createRelay, type Relay } from './relay.ts';
 import type { WorkerListener, WorkerProcess } from './worker-process.ts';
@@ -126,9 +125,8 @@ function spawnMember(
 ): void {
   const { worker, slot, generation, requestLimit } = effect;
   const launch = options.launchOf(effect.epoch);
-  const inherited = options.listeners.all();
   const readiness = createReadiness({
-    expected: launch.keys ?? inherited.map(({ key }) => key),
+    expected: launch.keys ?? options.listeners.all().map(({ key }) => key),
     warmup: launch.warmup,
     onReady: () => {
       const member = members.get(worker);
@@ -152,7 +150,7 @@ function spawnMember(
       slot,
       generation,
       requestLimit,
-      listeners: [...inherited, ...options.listeners.activated()],
+      listeners: options.listeners.inherited(),
       lend: options.listeners.needsCopies(),
     },
     {

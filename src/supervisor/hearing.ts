@@ -125,18 +125,28 @@ function keepListener(
   message: Extract<WorkerMessage, { type: 'listening' }>,
   handle: RawHandle | undefined,
 ): void {
-  const { key, address, scheme, activated } = message;
+  const { key, address, activated } = message;
+  const listener = { key, address, scheme: schemeOf(message) };
   if (activated !== undefined) {
-    const isFirst = options.listeners.claim(activated, { key, address, scheme });
-    if (handle !== undefined) options.listeners.keep({ key, address, scheme }, handle);
-    return isFirst ? options.onListening({ key, address, scheme }) : undefined;
+    const isFirst = options.listeners.claim(activated, listener);
+    if (handle !== undefined) options.listeners.keep(listener, handle);
+    return isFirst ? options.onListening(listener) : undefined;
   }
   if (handle === undefined) return;
-  if (options.listeners.keep({ key, address, scheme }, handle)) {
-    options.onListening({ key, address, scheme });
+  if (options.listeners.keep(listener, handle)) {
+    options.onListening(listener);
     // The file of a unix socket is found by its path.
     if (address.kind === 'tcp') share(key, handle);
   }
+}
+
+/** As in a URL: HTTP/2 has none of its own, and is spoken without TLS as well. */
+function schemeOf({
+  scheme,
+  secure,
+}: Extract<WorkerMessage, { type: 'listening' }>): Listener['scheme'] {
+  if (scheme !== 'http2') return scheme;
+  return secure ? 'https' : 'http';
 }
 
 function listenFailed(

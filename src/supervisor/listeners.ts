@@ -5,15 +5,19 @@
  */
 import { close, unlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { ListenAddress, ListenKey } from '../protocol.ts';
+import type { InheritedSocket, ListenAddress, ListenKey } from '../protocol.ts';
 import type { RawHandle } from './worker-process.ts';
 
 export interface Listener {
   readonly key: ListenKey;
   readonly address: ListenAddress;
-  readonly scheme: string;
+  /** As in its URL. */
+  readonly scheme: 'http' | 'https' | 'tcp';
   readonly fd: number;
 }
+
+/** Where somebody listens, and how it is spoken to. */
+export type Listening = Pick<Listener, 'address' | 'scheme'>;
 
 /** A listening socket; Node types none of it. */
 export interface ListeningHandle extends RawHandle {
@@ -32,8 +36,8 @@ export interface Listeners {
   /** Whether a worker has to send copies of what it inherits: we accept, or only have an fd. */
   needsCopies(): boolean;
   has(key: ListenKey): boolean;
-  /** Sockets from a service manager for which no worker has found a use. */
-  activated(): readonly InheritedSocket[];
+  /** What a worker is born with: all that we keep, and what a service manager opened for us. */
+  inherited(): readonly InheritedSocket[];
   /** A worker took one of them for this address. False when another has done so already. */
   claim(activated: ListenKey, listener: Omit<Listener, 'fd'>): boolean;
   all(): readonly Listener[];
@@ -43,24 +47,23 @@ export interface Listeners {
   close(): void;
 }
 
-/** What a worker inherits: a descriptor, and the address it stands for. */
-export interface InheritedSocket {
-  readonly key: ListenKey;
-  readonly fd: number;
-}
+/** A listening socket that a service manager opened for us. */
+export type OpenedSocket = Omit<InheritedSocket, 'key'>;
 
-/** `descriptors`: listening sockets that a service manager opened for us. */
-export function createListeners(descriptors: readonly number[] = []): Listeners {
+export function createListeners(opened: readonly OpenedSocket[] = []): Listeners {
   const kept = new Map<ListenKey, Kept>();
-  const activated = new Map(descriptors.map((fd, index) => [`activated#${index + 1}`, fd]));
+  const activated = new Map(opened.map((socket, index) => [`activated#${index + 1}`, socket]));
   return {
-    activated: () => [...activated].map(([key, fd]) => ({ key, fd })),
+    inherited: () => [
+      ...[...kept.values()].map(({ listener }) => inheritedOf(listener)),
+      ...[...activated].map(([key, socket]) => ({ key, ...socket })),
+    ],
     claim(source, listener) {
-      const fd = activated.get(source);
+      const fd = activated.get(source)?.fd;
       if (fd === undefined || kept.has(listener.key)) return false;
       activated.delete(source);
-      const handle = closableOf(fd);
-      kept.set(listener.key, { listener: { ...listener, fd }, handle, accepting: false });
+      const entry = { listener: { ...listener, fd }, handle: closableOf(fd) };
+      kept.set(listener.key, { ...entry, accepting: false, isOurs: false });
       return true;
     },
     keep(listener, handle) {
@@ -70,8 +73,8 @@ export function createListeners(descriptors: readonly number[] = []): Listeners 
         return false;
       }
       known?.handle.close();
-      const { fd } = handle;
-      kept.set(listener.key, { listener: { ...listener, fd }, handle, accepting: false });
+      const entry = { listener: { ...listener, fd: handle.fd }, handle };
+      kept.set(listener.key, { ...entry, accepting: false, isOurs: known?.isOurs ?? true });
       return known === undefined;
     },
     accept(onConnection) {
@@ -97,25 +100,25 @@ export function createListeners(descriptors: readonly number[] = []): Listeners 
       ),
     all: () => [...kept.values()].map(({ listener }) => listener),
     close() {
-      for (const { listener, handle } of kept.values()) {
+      for (const { listener, handle, isOurs } of kept.values()) {
         handle.close();
         const { address } = listener;
-        if (address.kind !== 'unix') continue;
+        if (address.kind !== 'unix' || !isOurs) continue;
         for (const path of [address.path, spareOf(address.path)]) removeSocketFile(path);
       }
       kept.clear();
-      for (const fd of activated.values()) closableOf(fd).close();
+      for (const { fd } of activated.values()) closableOf(fd).close();
       activated.clear();
     },
   };
 }
 
 /** `http://127.0.0.1:3000`, or `unix:/run/app.sock`: what a person can paste. */
-export function urlOf(listener: Pick<Listener, 'address' | 'scheme'>): string {
+export function urlOf(listener: Listening): string {
   const { address, scheme } = listener;
   if (address.kind === 'unix') return `unix:${address.path}`;
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `${scheme === 'http2' ? 'https' : scheme}://${host}:${address.port}`;
+  return `${scheme}://${host}:${address.port}`;
 }
 
 // --- internal ---
@@ -125,6 +128,8 @@ interface Kept {
   readonly handle: Closable;
   /** We accept on it, as its workers sleep. */
   accepting: boolean;
+  /** A worker bound it; what a service manager did stays when we go, the file of its path too. */
+  readonly isOurs: boolean;
 }
 
 /** What Node asks for; the kernel takes less if it is told to. */
@@ -134,6 +139,10 @@ type Closable = Pick<RawHandle, 'close'>;
 
 function isHandle(handle: Closable): handle is ListeningHandle {
   return 'listen' in handle;
+}
+
+function inheritedOf({ key, fd, address }: Listener): InheritedSocket {
+  return address.kind === 'unix' ? { key, fd, path: address.path } : { key, fd };
 }
 
 function closableOf(fd: number): Closable {

@@ -212,11 +212,14 @@ function slotsOf(
   sampler: Sampler,
 ): SlotSnapshot[] {
   const state = loop.state();
+  const shown = new Map<number, WorkerView>();
+  // The one that is ready, else the youngest; they are in order of generation.
+  for (const view of views) {
+    if (shown.get(view.slot)?.state !== 'ready') shown.set(view.slot, view);
+  }
   return Array.from({ length: state.size }, (_, index) => {
     const slot = index + 1;
-    const live = views.filter((view) => view.slot === slot);
-    const view = live.find(({ state }) => state === 'ready') ?? live.at(-1) ?? null;
-    return slotOf(slot, view, ledger, { sampler, state });
+    return slotOf(slot, shown.get(slot) ?? null, ledger, { sampler, state });
   });
 }
 

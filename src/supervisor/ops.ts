@@ -118,12 +118,14 @@ function send(
   response: ServerResponse,
   { status, type, body }: HealthAnswer,
 ): void {
+  // As bytes once: a long text would be measured, and then be turned into bytes while it is sent.
+  const bytes = Buffer.from(body);
   response.writeHead(status, {
     ...NO_STORE,
     'content-type': type,
-    'content-length': Buffer.byteLength(body),
+    'content-length': bytes.length,
   });
-  response.end(request.method === 'HEAD' ? undefined : body);
+  response.end(request.method === 'HEAD' ? undefined : bytes);
 }
 
 function forward(

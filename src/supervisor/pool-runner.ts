@@ -108,8 +108,10 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
     sampled: () => fleet.pids().map(({ worker, pid }) => sampledOf(worker, pid)),
     answering: () =>
       ready()
-        .filter((view) => view.responsive && silentMs(view) < SILENT_MS)
-        .sort((a, b) => silentMs(a) - silentMs(b)),
+        .map((view) => ({ view, silent: silentMs(view) }))
+        .filter(({ view, silent }) => view.responsive && silent < SILENT_MS)
+        .sort((a, b) => a.silent - b.silent)
+        .map(({ view }) => view),
     busyShare() {
       const views = ready();
       const busy = views.map((view) =>

@@ -12,7 +12,7 @@ import type { Budget } from '../metrics/budget.ts';
 import { announce, announceStart, labelled } from './announce.ts';
 import { createAppPool, type AppPool, type AppPoolOptions } from './app-pool.ts';
 import { budgetOf, meansOf } from './budget.ts';
-import { createCommands } from './commands.ts';
+import { createCommands, type Reloading } from './commands.ts';
 import { openControlSocket, type ControlSocket } from './control-socket.ts';
 import { exitCodeOf, worstOf } from './exit-code.ts';
 import { createGenerations, type Generations } from './generations.ts';
@@ -30,7 +30,7 @@ import { startSampler, type Sampler } from './sampler.ts';
 import { listenToSignals, type Request } from './signals.ts';
 import { statusOf } from './status.ts';
 import { activatedFor, createNotifier, readActivatedSockets, type Notifier } from './systemd.ts';
-import { addDurations, askHealth, longestDrainMs, nameAmong } from './together.ts';
+import { addDurations, askHealth, longestDrainMs, nameAmong, waitForReload } from './together.ts';
 import { createWaiters } from './waiters.ts';
 
 export interface SupervisorOptions {
@@ -91,9 +91,8 @@ class Supervisor {
     const { config } = options;
     this.#generations = createGenerations({ config, budget: budgetOf(config) });
     this.#folder = createWorkerFolder(config.settings.name);
-    this.#notifier = createNotifier({
-      onFailure: (detail) => this.#log.write('warn', 'systemd', { detail }),
-    });
+    const onFailure = (detail: string): void => this.#log.write('warn', 'systemd', { detail });
+    this.#notifier = createNotifier({ onFailure });
     this.#guard = startGuard({
       graceMs: longestDrainMs(config) + ORPHAN_GRACE_EXTRA_MS,
       onExit: (detail) => this.#log.write('warn', 'no_guard', { detail }),
@@ -241,9 +240,7 @@ class Supervisor {
       case 'scale_by':
         return this.#toAll({ type: 'scale_by', slots: request.slots });
       case 'reopen_logs':
-        return this.#log.write('info', 'usr1', {
-          detail: 'logs go to stderr, there is nothing to reopen',
-        });
+        return this.#log.write('info', 'usr1', { detail: 'logs go to stderr: nothing to reopen' });
     }
   }
 
@@ -251,12 +248,17 @@ class Supervisor {
     for (const { workers } of this.#pools) workers.loop.enqueue(event);
   }
 
+  #reload(): Promise<Reloading> {
+    const reload = this.#beginReload();
+    this.#notifier.reloading(reload.then(({ through }) => through));
+    return reload;
+  }
+
   /** An invalid configuration changes nothing: the running one stays, and the caller hears why. */
-  async #reload(): Promise<readonly string[]> {
-    this.#notifier.reloading();
+  async #beginReload(): Promise<Reloading> {
     try {
-      const { config: running } = this.#ruling;
-      const { config, restart } = planReload(running, await this.#options.readConfig());
+      const { config: now } = this.#ruling;
+      const { config, restart } = planReload(now, await this.#options.readConfig());
       const budget = budgetOf(config);
       const plans = this.#pools.map((pool, index) =>
         pool.planReload(config.pools[index]!, meansOf(config, budget)),
@@ -265,13 +267,11 @@ class Supervisor {
       this.#generations.add({ config, budget });
       this.#observer.reloaded(true);
       tellReload(this.#log, config, restart);
-      return restart;
+      return { restart, through: waitForReload(this.#pools, this.#waiters) };
     } catch (error) {
       this.#observer.reloaded(false);
       tellFailure(this.#log, error as CofferdamError);
       throw error;
-    } finally {
-      this.#notifier.ready();
     }
   }
 

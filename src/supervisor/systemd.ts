@@ -12,6 +12,7 @@ import { endianness } from 'node:os';
 import { join } from 'node:path';
 import type { Root } from '../metrics/process-memory.ts';
 import type { ListenAddress } from '../protocol.ts';
+import type { OpenedSocket } from './listeners.ts';
 
 /**
  * What systemd gives to the supervisor alone: a worker that sees them would speak for all of us.
@@ -26,9 +27,11 @@ export const SYSTEMD_VARIABLES = [
 ] as const;
 
 export interface Notifier {
-  /** The service is up; also the end of a reload. */
+  /** The service is up. */
   ready(): void;
-  reloading(): void;
+  /** A reload begins; `through` settles at its end, and then the service is up again. */
+  reloading(through: Promise<unknown>): void;
+  /** The last word but for the status. */
   stopping(): void;
   /** One line for `systemctl status`. */
   status(text: string): void;
@@ -50,6 +53,8 @@ export function createNotifier({
   const waiting: string[] = [];
   let busy = false;
   let off = !env['NOTIFY_SOCKET'];
+  let reloads = 0;
+  let isStopping = false;
 
   function tell(message: string): void {
     if (off) return;
@@ -85,10 +90,26 @@ export function createNotifier({
     onFailure?.(`Cannot tell systemd our state (${command}: ${why.trim()}).`);
   }
 
+  /** Whoever stops is not up again when its last reload comes to an end. */
+  function ready(): void {
+    if (reloads === 0 && !isStopping) tell('READY=1');
+  }
+
   return {
-    ready: () => tell('READY=1'),
-    reloading: () => tell('RELOADING=1'),
-    stopping: () => tell('STOPPING=1'),
+    ready,
+    reloading(through) {
+      reloads += 1;
+      tell('RELOADING=1');
+      const ended = (): void => {
+        reloads -= 1;
+        ready();
+      };
+      through.then(ended, ended);
+    },
+    stopping() {
+      isStopping = true;
+      tell('STOPPING=1');
+    },
     status: (text) => tell(`STATUS=${text.replaceAll(/\s+/g, ' ').slice(0, STATUS_LENGTH_MAX)}`),
   };
 }
@@ -118,18 +139,16 @@ export function readActivatedSockets({
   }));
 }
 
-/**
- * The descriptors for one pool: those that bear its name, or all TCP sockets where it is the only
- * one.
- */
+/** The sockets for one pool: those that bear its name, or all where it is the only one. */
 export function activatedFor(
   sockets: readonly ActivatedSocket[],
   pool: string,
   isOnly: boolean,
-): readonly number[] {
-  return sockets
-    .filter(({ name, address }) => address?.kind === 'tcp' && (isOnly || name === pool))
-    .map(({ fd }) => fd);
+): readonly OpenedSocket[] {
+  return sockets.flatMap(({ fd, name, address }) => {
+    if (address === null || !(isOnly || name === pool)) return [];
+    return [address.kind === 'unix' ? { fd, path: address.path } : { fd }];
+  });
 }
 
 // --- internal ---
@@ -150,6 +169,10 @@ const STATUS_LENGTH_MAX = 200;
 
 /** TCP_LISTEN in /proc/net/tcp. */
 const LISTENING = '0A';
+
+/** __SO_ACCEPTCON and SOCK_STREAM in /proc/net/unix. */
+const ACCEPTS = '00010000';
+const STREAM = '0001';
 
 /** Without an accept and without opening the descriptor: the kernel's tables name it by inode. */
 function addressOf(fd: number, root: string): ListenAddress | null {
@@ -179,7 +202,8 @@ function unixAddress(inode: string, root: string): ListenAddress | null {
   for (const line of readTable('unix', root)) {
     const fields = line.trim().split(/\s+/);
     const path = fields.slice(7).join(' ');
-    if (fields[6] === inode && path !== '') return { kind: 'unix', path };
+    const listens = fields[3] === ACCEPTS && fields[4] === STREAM;
+    if (fields[6] === inode && listens && path !== '') return { kind: 'unix', path };
   }
   return null;
 }

@@ -2,6 +2,7 @@
 import type { Config } from '../config/load.ts';
 import type { AppPool } from './app-pool.ts';
 import type { AppAnswer } from './asks.ts';
+import type { Reloaded, Waiters } from './waiters.ts';
 
 /**
  * The health check of this path: of each pool that has it, and as bad as the worst of them. Null
@@ -20,6 +21,19 @@ export function addDurations(pools: readonly AppPool[]): readonly number[] {
   const all = pools.map(({ front }) => front.ledger.counters().durations);
   const [first = []] = all;
   return first.map((_, index) => all.reduce((sum, counts) => sum + (counts[index] ?? 0), 0));
+}
+
+/**
+ * Waits until every pool serves a configuration that was enqueued in this turn, so that control has
+ * not heard of it yet.
+ */
+export function waitForReload(
+  pools: readonly AppPool[],
+  waiters: Waiters,
+): Promise<readonly Reloaded[]> {
+  return Promise.all(
+    pools.map(({ name, workers }) => waiters.waitForReload(name, workers.loop.state().reloads + 1)),
+  );
 }
 
 /** For messages: what a pool runs and, where there are several, which of them it is. */

@@ -9,6 +9,7 @@ import {
   BRIEF_VARIABLE,
   MESSAGE_COMMAND,
   type Envelope,
+  type InheritedSocket,
   type SupervisorMessage,
   type WorkerBrief,
   type WorkerMessage,
@@ -31,7 +32,7 @@ export interface WorkerSpawn {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly brief: Omit<WorkerBrief, 'listeners'>;
-  readonly listeners: readonly { readonly key: string; readonly fd: number }[];
+  readonly listeners: readonly InheritedSocket[];
   /** Absolute path of the built agent. */
   readonly agent: string;
   /** Where the worker's stderr goes on to. */
@@ -68,7 +69,7 @@ const DISCONNECT_GRACE_MS = 250;
 export function spawnWorker(options: WorkerSpawn, listener: WorkerListener): WorkerProcess {
   const brief: WorkerBrief = {
     ...options.brief,
-    listeners: options.listeners.map(({ key }, index) => ({ key, fd: FIRST_LISTENER_FD + index })),
+    listeners: options.listeners.map((each, index) => ({ ...each, fd: FIRST_LISTENER_FD + index })),
   };
   const stderrTail = createTail();
   let child: ChildProcess;

@@ -19,6 +19,7 @@
  *   UNIX_SOCKET=path   listen there instead                       TWO_PORTS=n    listen on n as well
  *   PROTOCOL=http|https|http2 (with HTTP/1 allowed)               BOOT_MS=n      listen that late
  *   KEEP_ALIVE_MS      keepAliveTimeout of the server (30000)
+ *   NO_IDLE_LIST=1     be on a Node that does not tell which connections are idle
  *   FAIL_BOOT=1 throw · HANG_BOOT=1 never listen · HANG_BOOT=block the same with a busy loop
  *   LISTEN_NOTHING=1   come to an end without listening
  *   EXIT_AFTER=n       exit(EXIT_CODE or 0) once n requests were answered
@@ -69,9 +70,16 @@ function listen() {
 }
 
 function afterListening() {
+  if (settings.NO_IDLE_LIST) hideIdleList(this);
   if (settings.BLOCK_LOOP) setTimeout(blockForGood, Number(settings.BLOCK_LOOP));
   if (settings.DISCONNECT_IPC) {
     setTimeout(() => process.disconnect?.(), Number(settings.DISCONNECT_IPC));
+  }
+}
+
+function hideIdleList(server) {
+  for (const symbol of Object.getOwnPropertySymbols(server)) {
+    if (symbol.description === 'http.server.connections') server[symbol].idle = undefined;
   }
 }
 

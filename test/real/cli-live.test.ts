@@ -7,6 +7,8 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Status } from '../../src/control/status.ts';
 import { spawnCofferdam, type LogEvent, type RunningCofferdam } from '../support/cofferdam.ts';
+import { waitUntil } from '../support/processes.ts';
+import { lacks } from '../support/tools.ts';
 import { folderWith } from '../unit/config-helpers.ts';
 import { CLI, runCli, type CliResult } from './cli-process.ts';
 
@@ -17,6 +19,9 @@ require('node:http')
 `;
 
 const LIVE_TEST_MS = 60_000;
+
+/** Its child sees a terminal, which copies everything to and from us. */
+const ON_A_TERMINAL = 'import pty, sys; pty.spawn(sys.argv[1:])';
 
 /** Far more than a follower needs to connect. */
 const RECYCLES_MAX = 20;
@@ -108,6 +113,45 @@ describe('a running instance', { timeout: LIVE_TEST_MS }, () => {
     expect(await greeting()).toBe('good day');
   });
 
+  it('shows them anew each second with --watch, in a pipe one table after the other', async () => {
+    const watcher = spawn(process.execPath, [CLI, 'status', '--watch', '--name', running.name], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let shown = '';
+    watcher.stdout.on('data', (chunk: Buffer) => (shown += String(chunk)));
+    try {
+      await waitUntil('two tables', () => shown.split('SLOT').length > 2);
+      await run('recycle', '1');
+      await waitUntil('the recycle', () => shown.includes('manual 1'));
+      expect(shown).not.toContain('\u001B');
+      watcher.stdout.destroy();
+      const [code] = (await once(watcher, 'exit')) as [number];
+      expect(code).toBe(0);
+    } finally {
+      watcher.kill('SIGKILL');
+    }
+  });
+
+  it.skipIf(lacks('python3'))('draws over itself with --watch on a terminal', async () => {
+    const command = [process.execPath, CLI, 'status', '--watch', '--name', running.name];
+    const watcher = spawn('python3', ['-c', ON_A_TERMINAL, ...command], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    let shown = '';
+    watcher.stdout.on('data', (chunk: Buffer) => (shown += String(chunk)));
+    const ended = once(watcher, 'exit');
+    try {
+      await waitUntil('two tables', () => shown.split('SLOT').length > 2);
+      expect(shown.startsWith('\u001B[2J\u001B[H')).toBe(true);
+      expect(shown.split('\u001B[2J')).toHaveLength(2);
+      // Ctrl-C, as the terminal takes it.
+      watcher.stdin.write('\u0003');
+      await ended;
+    } finally {
+      watcher.kill('SIGKILL');
+    }
+  });
+
   it('tells its decisions as they come', async () => {
     const follower = spawn(process.execPath, [CLI, 'events', '--name', running.name], {
       cwd: folder,
@@ -141,4 +185,26 @@ describe('a running instance', { timeout: LIVE_TEST_MS }, () => {
     expect(twin.stderr).toContain('[COF_ALREADY_RUNNING]');
     expect(await greeting()).toBe('hello');
   });
+});
+
+it('scales between its bounds, and says what they are', { timeout: LIVE_TEST_MS }, async () => {
+  const cwd = folderWith({ 'server.js': APP });
+  const running = await spawnCofferdam(['server.js', '--workers', '1..3'], { cwd });
+  const scale = (count: string): Promise<CliResult> =>
+    runCli(['scale', count, '--name', running.name], { cwd, env: process.env });
+  try {
+    await running.waitForTold('all_ready');
+    expect(await scale('3')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('From 1 to 3 workers') as string,
+    });
+    await running.waitForTold('worker_ready', 3);
+    expect((await scale('1')).stdout).toContain('From 3 to 1 workers');
+    await waitUntil('one is left', () => running.goneWorkers().length >= 2);
+    const refused = await scale('4');
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toContain('this pool has 1 to 3 workers, not 4');
+  } finally {
+    await running.stop();
+  }
 });

@@ -81,6 +81,15 @@ describe('an app that listens', () => {
     expect((await statusOfPool(pool)).listen).toEqual([url]);
   });
 
+  test('with HTTP/2 but without TLS has a URL without TLS', async () => {
+    const source = `
+      const { createServer } = require('node:http2');
+      createServer((_, response) => response.end('ok')).listen(process.env.PORT, process.env.HOST);
+    `;
+    const pool = await serveSource(source);
+    expect((await statusOfPool(pool)).listen).toEqual([urlOf(pool.port)]);
+  });
+
   test('on two ports is served on both', async () => {
     const [port, second] = [await freePort(), await freePort()];
     const pool = await serveBare({

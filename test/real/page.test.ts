@@ -171,6 +171,35 @@ describe.skipIf(lacks('chromium'))('the live page', { timeout: 60_000 }, () => {
     expect(await page.locator('#memory .readout').textContent()).toBe('now');
   });
 
+  test('shows five minutes, and an hour back', async () => {
+    const page = await visitLive();
+    const spanSeconds = async (): Promise<number> => {
+      await page.locator('#memory .plot').focus();
+      await page.keyboard.press('Home');
+      const oldest = await page.locator('#memory .readout').textContent();
+      await page.keyboard.press('End');
+      return secondsBetween(oldest, await page.locator('#memory .readout').textContent());
+    };
+    expect(await spanSeconds()).toBeLessThan(310);
+    await page.locator('#window input[value="5"]').focus();
+    await page.keyboard.press('ArrowLeft');
+    await expect.poll(spanSeconds, { timeout: PATIENCE_MS }).toBeGreaterThan(3500);
+  });
+
+  test('without color there are still signs and words', async () => {
+    const page = await visitLive({ forcedColors: 'active' });
+    const texts = (selector: string): Promise<string[]> => page.locator(selector).allTextContents();
+    const states = await texts('.card .state');
+    expect(states).toHaveLength(4);
+    for (const state of states) expect(state).toMatch(/^[^\w\s] [a-z ]+$/);
+    const reasons = await texts('#memory .signs li');
+    expect(reasons.length).toBeGreaterThan(1);
+    for (const reason of reasons) expect(reason).toMatch(/^[A-Z×!][a-z ]+$/);
+    // Each line is named, and drawn whatever the system makes of colors.
+    expect(await texts('#memory .lines li')).toHaveLength(4);
+    expect(await page.evaluate<number>('probe.ink()')).toBeGreaterThan(500);
+  });
+
   test('nothing moves for those who asked for that', async () => {
     const duration = (page: Page): Promise<string> =>
       page.evaluate<string>("probe.style('transitionDuration', '.bar i')");

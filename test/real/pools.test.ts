@@ -1,16 +1,23 @@
 /** Several pools in one instance: one supervisor, one budget, one pair of probes. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Status } from '../../src/control/status.ts';
 import { startClients } from '../support/clients.ts';
 import type { LogEvent } from '../support/cofferdam.ts';
 import { askOps, seriesOf } from '../support/ops.ts';
-import { servePools, servePoolsReady, writePools, type Table } from '../support/pools.ts';
-import { isAlive, statusOf, waitUntil } from '../support/processes.ts';
+import {
+  servePools,
+  servePoolsReady,
+  withPorts,
+  writePools,
+  type Table,
+} from '../support/pools.ts';
+import { freePort, isAlive, statusOf, waitUntil } from '../support/processes.ts';
 import { expectNothingLost } from '../support/recycling.ts';
 import { runCli, type CliRun } from '../support/run-cli.ts';
-import { faultSwitch, writeApp } from '../support/scratch.ts';
+import { faultSwitch, scratchFolder, writeApp } from '../support/scratch.ts';
 import { statusOfPool } from '../support/serve.ts';
 import { findTool, lacks } from '../support/tools.ts';
 
@@ -24,6 +31,29 @@ function of(pool: string, event: string): (each: LogEvent) => boolean {
 function tablesOf(file: string): Record<string, Table> {
   return (JSON.parse(readFileSync(file, 'utf8')) as { pools: Record<string, Table> }).pools;
 }
+
+describe('two apps that want one port', () => {
+  test('are told apart: the second does not boot, and nothing is left of the first', async () => {
+    const env = { HOST: '127.0.0.1', PORT_FIXED: String(await freePort()) };
+    // No port that is ours to give: each app insists on its own.
+    const app = { port: undefined, env };
+    const { cofferdam } = await servePools({ web: app, api: app });
+    expect(await cofferdam.exited).toEqual({ code: 4, signal: null });
+    expect(cofferdam.stderr).toMatch(
+      /of pool (?:web|api) does not boot: .*EADDRINUSE.*127\.0\.0\.1/,
+    );
+    expect(cofferdam.stderr).toContain('[COF_PORT_IN_USE]');
+    expect(cofferdam.workers()).toEqual([]);
+  });
+
+  test('by their settings start nothing', async () => {
+    const configFile = join(scratchFolder(), 'cofferdam.json');
+    writePools(configFile, await withPorts({ web: { port: 4001 }, api: { port: 4001 } }));
+    const refused = await runCli(['serve', '-c', configFile]);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toContain('the pools web and api both ask for port 4001');
+  });
+});
 
 describe('two pools', { timeout: 60_000 }, () => {
   test('are recycled, scaled and reloaded each by itself, without a loss in either', async () => {

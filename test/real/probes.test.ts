@@ -6,6 +6,7 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { Status } from '../../src/control/status.ts';
 import { spawnCofferdam, type RunningCofferdam } from '../support/cofferdam.ts';
 import { askOps, opsUrl, type OpsAnswer } from '../support/ops.ts';
 import { ECHO_APP, waitUntil } from '../support/processes.ts';
@@ -150,13 +151,27 @@ test('a crash loop of one slot opens its circuit and turns /readyz red', async (
 describe("the app's own health check", () => {
   const check = ['--health-path', '/health', '--health-timeout', '5s'];
 
-  test('passes every normal worker that is stuck in a 30 s request', async () => {
-    const instance = await serveReady(check);
-    await occupy(instance, '/slow?ms=30000', 8 * WORKERS);
-    const answer = await instance.ask('/health');
-    expect(answer).toMatchObject({ status: 200 });
-    expect(answer.body).toContain('worker=');
-  });
+  test.each(['priority', 'reserved'])(
+    'passes every normal worker that is stuck in a 30 s request (%s)',
+    async (mode) => {
+      const instance = await serveReady([...check, '--health-mode', mode]);
+      await waitForStatus(instance, '/health', 200);
+      await occupy(instance, '/slow?ms=30000', 4 * WORKERS);
+      await waitUntil('every worker has some', async () => {
+        await occupy(instance, '/slow?ms=30000', 1);
+        const { workers } = JSON.parse((await instance.ask('/status')).body) as Status;
+        return workers.every(({ inFlight }) => inFlight > 0);
+      });
+      const answer = await instance.ask('/health');
+      expect(answer).toMatchObject({ status: 200 });
+      const [, pid] = /worker=(\d+)/.exec(answer.body) ?? [];
+      const normal = instance.cofferdam
+        .told('worker_ready')
+        .filter((event) => !('pool' in event))
+        .map(({ pid }) => String(pid));
+      expect(normal.includes(pid ?? '')).toBe(mode === 'priority');
+    },
+  );
 
   test('is answered by a worker that is left when another one is blocked', async () => {
     const instance = await serveReady(check);

@@ -24,7 +24,9 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
     'agent',
     'agent-close',
     'undici',
+    'undici-close',
     'fetch',
+    'fetch-close',
   ];
   test.each(kinds)('with %s', async (kind) => {
     const pool = await serveEcho();
@@ -46,8 +48,11 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
     expect(tally.workers.size).toBeGreaterThan(RECYCLES / 2);
   });
 
-  test('with the plain drain where connections are not handed over', async () => {
-    const pool = await serveEcho(['--no-handover']);
+  test.each<[string, readonly string[], Readonly<Record<string, string>>]>([
+    ['it is switched off', ['--no-handover'], {}],
+    ['this Node cannot do it', [], { NO_IDLE_LIST: '1' }],
+  ])('with the plain drain where no connection is handed over: %s', async (_, args, env) => {
+    const pool = await serveEcho(args, env);
     const clients = startClients('agent', { url: pool.url });
     const recycles = await recycleTimes(pool);
     expectNothingLost(await clients.stop());
@@ -85,11 +90,14 @@ describe('50 recycles lose nothing', { timeout: RECYCLE_TEST_MS }, () => {
     expectCleanRecycles(recycles);
   });
 
-  test.skipIf(lacks('nginx'))('behind nginx with upstream keep-alive and POSTs', async () => {
+  test.skipIf(lacks('nginx')).each<[string, ClientKind, boolean]>([
+    ['upstream keep-alive', 'agent', true],
+    ['a connection for each request', 'agent-close', false],
+  ])('behind nginx with POSTs and %s', async (_, kind, keepAlive) => {
     const pool = await serveEcho();
-    const nginx = await startNginx(pool.port);
+    const nginx = await startNginx(pool.port, keepAlive);
     try {
-      const clients = startClients('agent', { url: nginx.url }, { clients: 24 });
+      const clients = startClients(kind, { url: nginx.url }, { clients: 24 });
       const recycles = await recycleTimes(pool);
       expectNothingLost(await clients.stop());
       expect(nginx.errors()).not.toMatch(/upstream/);

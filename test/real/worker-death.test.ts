@@ -83,7 +83,8 @@ describe('a worker', () => {
     const [crash] = pool.told('worker_crashed');
     expect(crash).toMatchObject({ ...death.told, generation: 1, retryInMs: 0 });
     const connections = held.get(crash?.pid ?? 0) ?? 0;
-    if (connections > 0) expect(crash?.inFlight).toBeGreaterThan(0);
+    // As its last report told: with a few, that may have come between their requests.
+    if (connections >= CLIENTS / 2) expect(crash?.inFlight).toBeGreaterThan(0);
     expect(crash?.inFlight).toBeLessThanOrEqual(connections + 1);
     // Only what it held: each of its clients lost one request at most, and noticed at once.
     expect(failureClasses(tally)).toEqual({
@@ -92,6 +93,11 @@ describe('a worker', () => {
       notes: tally.notes,
     });
     expect(failuresOf(tally)).toBeLessThanOrEqual(connections);
+    const all = [...held.values()].reduce((sum, each) => sum + each, 0);
+    console.log(
+      `A worker that ${death.name}: ${failuresOf(tally)} requests lost of the ${connections} ` +
+        `connections that it held (of ${all}); ${tally.ok} answered.`,
+    );
     expect(pool.told('worker_crashed')).toHaveLength(1);
     const survivor = readyPids(pool).find((pid) => pid !== crash?.pid);
     expect(isAlive(survivor ?? 0)).toBe(true);

@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 
-/** What a night has time for; the tests play some hundreds. */
+/** What a coffee break has time for; the tests play some thousands. */
 const SEEDS = '10000';
 
 const text = { type: 'string' };

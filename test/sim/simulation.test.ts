@@ -7,7 +7,7 @@ import { play, type Result } from './simulate.ts';
 
 const only = process.env['SIM_SEED'];
 const first = Number(process.env['SIM_FIRST'] ?? 1);
-const games = Number(process.env['SIM_SEEDS'] ?? 800);
+const games = Number(process.env['SIM_SEEDS'] ?? 2000);
 const FOULS_SHOWN = 5;
 /** Generous: the machine may be busy with other tests; a game takes 3 ms of one core. */
 const GAME_MS = 200;

@@ -14,7 +14,9 @@ const HTTP_KINDS: readonly ClientKind[] = [
   'agent',
   'agent-close',
   'undici',
+  'undici-close',
   'fetch',
+  'fetch-close',
 ];
 const TLS_KINDS: readonly ClientKind[] = ['https', 'https-close', 'http2'];
 /** Enough for each client to take every path of the mix. */
@@ -37,6 +39,34 @@ describe('on a healthy server', () => {
       }
     });
   }
+
+  test.each([
+    ['agent', true],
+    ['agent-close', false],
+    ['undici', true],
+    ['undici-close', false],
+    ['fetch', true],
+    ['fetch-close', false],
+  ] as const)('%s: a connection for many requests: %s', async (kind, isKept) => {
+    let connections = 0;
+    let requests = 0;
+    const server = createServer((_, response) => {
+      requests += 1;
+      response.end();
+    });
+    server.on('connection', () => (connections += 1));
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    const { port } = server.address() as AddressInfo;
+    const run = startClients(kind, { url: `http://127.0.0.1:${port}` }, { clients: 2 });
+    try {
+      await waitUntil('requests', () => requests >= ENOUGH);
+    } finally {
+      await run.stop();
+      server.close();
+    }
+    if (isKept) expect(connections).toBeLessThanOrEqual(requests / 10);
+    else expect(connections).toBe(requests);
+  });
 
   test('nasty: all is well', async () => {
     const app = await startBareApp();

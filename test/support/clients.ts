@@ -28,7 +28,9 @@ export type ClientKind =
   | 'agent'
   | 'agent-close'
   | 'undici'
+  | 'undici-close'
   | 'fetch'
+  | 'fetch-close'
   | 'https'
   | 'https-close'
   | 'http2';
@@ -87,8 +89,10 @@ const SENDERS: Record<ClientKind, OpenSender> = {
   'agent-close': (target, clients) => openAgentSender(target, clients, false),
   https: (target, clients) => openAgentSender(target, clients, true),
   'https-close': (target, clients) => openAgentSender(target, clients, false),
-  undici: openUndiciSender,
-  fetch: openFetchSender,
+  undici: (target, clients) => openUndiciSender(target, clients, true),
+  'undici-close': (target, clients) => openUndiciSender(target, clients, false),
+  fetch: (target) => openFetchSender(target, true),
+  'fetch-close': (target) => openFetchSender(target, false),
   http2: openHttp2Sender,
 };
 
@@ -153,7 +157,7 @@ function openAgentSender(target: Target, clients: number, keepAlive: boolean): S
   };
 }
 
-function openUndiciSender(target: Target, clients: number): Sender {
+function openUndiciSender(target: Target, clients: number, keepAlive: boolean): Sender {
   const dispatcher = new UndiciAgent({
     connections: clients,
     connect: target.socketPath === undefined ? {} : { socketPath: target.socketPath },
@@ -166,6 +170,8 @@ function openUndiciSender(target: Target, clients: number): Sender {
         headers: headersOf(ask),
         body: ask.method === 'POST' ? ask.body : null,
         signal: watch.signal,
+        // `connection: close`.
+        reset: !keepAlive,
       });
       watch.phase = 'answering';
       return {
@@ -178,12 +184,13 @@ function openUndiciSender(target: Target, clients: number): Sender {
   };
 }
 
-function openFetchSender(target: Target): Sender {
+function openFetchSender(target: Target, keepAlive: boolean): Sender {
+  const more = keepAlive ? {} : { connection: 'close' };
   return {
     async send({ ask, watch }) {
       const response = await fetch(new URL(ask.path, target.url), {
         method: ask.method,
-        headers: headersOf(ask, false),
+        headers: { ...headersOf(ask, false), ...more },
         body: ask.method === 'POST' ? new Uint8Array(ask.body) : null,
         signal: watch.signal,
       });

@@ -56,6 +56,8 @@ export interface SpawnOptions {
   readonly cwd?: string;
   /** Leave `--port` and `--host` to the caller. */
   readonly bare?: boolean;
+  /** A command that does something and then becomes the one behind it. */
+  readonly enter?: readonly string[];
 }
 
 /** Enough for two busy cores: boot of the supervisor, of the first worker, then of the others. */
@@ -84,15 +86,13 @@ export async function spawnCofferdam(
   const address = ['--port', String(port), '--host', '127.0.0.1'];
   const extra = options.bare ? [] : address;
   const [before, after] = splitAtDashes(args);
-  const child = spawn(
-    process.execPath,
-    [CLI, 'serve', ...before, '--name', name, '--log', 'json', ...extra, ...after],
-    {
-      cwd: options.cwd ?? process.cwd(),
-      env: { ...process.env, ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const flags = [...before, '--name', name, '--log', 'json', ...extra, ...after];
+  const command = [...(options.enter ?? []), process.execPath, CLI, 'serve', ...flags];
+  const child = spawn(command[0]!, command.slice(1), {
+    cwd: options.cwd ?? process.cwd(),
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const pid = child.pid ?? 0;
   const scheme = ['https', 'http2'].includes(options.env?.['PROTOCOL'] ?? '') ? 'https' : 'http';
   const seen = rememberProcesses();

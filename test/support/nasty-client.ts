@@ -1,7 +1,7 @@
 /**
  * A raw client that is allowed to do what it does, but that nobody wants to serve: headers byte by
- * byte, pipelines, slow bodies, `Expect: 100-continue`, slow reading, half-open connections, big
- * headers. What a drain or a connection hand-over forgets shows here first.
+ * byte, pipelines, slow bodies, `Expect: 100-continue`, slow reading, half-open connections, some on
+ * which nothing comes for long, big headers. What a drain or a connection hand-over forgets shows here first.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askMaker, countAnswer, type Ask } from './ask.ts';
@@ -29,6 +29,7 @@ export const NASTY_HABITS = [
   'expect-continue',
   'slow-download',
   'half-open',
+  'late-start',
   'big-head',
 ] as const;
 
@@ -92,6 +93,8 @@ const PIPELINE_DEPTH = 4;
 const BIG_HEADER_BYTES = 12_000;
 const STEP_MS = 2;
 const UPLOAD_STEPS = 8;
+/** Longer than it takes to move a connection. */
+const SILENCE_MS = 200;
 
 const HABITS: Record<NastyHabit, (round: Round) => Promise<void>> = {
   'split-head': async ({ connection, host, tally, next }) => {
@@ -174,6 +177,14 @@ const HABITS: Record<NastyHabit, (round: Round) => Promise<void>> = {
     connection.socket.end(encodeAsk(ask, host)[0]);
     countAnswer(tally, ask, await connection.readAnswer());
     connection.socket.destroy();
+  },
+
+  // The habit before it has ended its connection: this one has been silent since it was made.
+  'late-start': async ({ connection, host, tally, next }) => {
+    const ask = next.get();
+    await sleep(SILENCE_MS);
+    connection.socket.write(encodeAsk(ask, host)[0]);
+    countAnswer(tally, ask, await connection.readAnswer());
   },
 
   'big-head': async ({ connection, host, tally, next }) => {

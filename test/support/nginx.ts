@@ -16,13 +16,14 @@ export interface Nginx {
 /**
  * Starts nginx on a free loopback port before `127.0.0.1:<upstreamPort>`. It does not try again
  * (`proxy_next_upstream off`), so every request that the upstream loses is a 502 for the client.
+ * `keepAlive`: whether it keeps connections to the upstream.
  */
-export async function startNginx(upstreamPort: number): Promise<Nginx> {
+export async function startNginx(upstreamPort: number, keepAlive = true): Promise<Nginx> {
   const file = findTool('nginx');
   if (file === null) throw new Error('nginx is missing: apt-get install nginx');
   const folder = mkdtempSync(join(tmpdir(), 'cofferdam-nginx-'));
   const port = await freePort();
-  writeFileSync(join(folder, 'nginx.conf'), configOf(folder, port, upstreamPort));
+  writeFileSync(join(folder, 'nginx.conf'), configOf(folder, { port, upstreamPort, keepAlive }));
   const child = spawn(file, ['-p', folder, '-c', join(folder, 'nginx.conf')], { stdio: 'ignore' });
   const pid = child.pid ?? 0;
   const errors = (): string => readFileSync(join(folder, 'error.log'), 'utf8');
@@ -46,7 +47,13 @@ export async function startNginx(upstreamPort: number): Promise<Nginx> {
 
 // --- internal ---
 
-function configOf(folder: string, port: number, upstreamPort: number): string {
+interface Where {
+  readonly port: number;
+  readonly upstreamPort: number;
+  readonly keepAlive: boolean;
+}
+
+function configOf(folder: string, { port, upstreamPort, keepAlive }: Where): string {
   return `
 daemon off;
 worker_processes 1;
@@ -62,7 +69,7 @@ http {
   scgi_temp_path ${folder}/scgi;
   upstream app {
     server 127.0.0.1:${upstreamPort} max_fails=0;
-    keepalive 16;
+    ${keepAlive ? 'keepalive 16;' : ''}
   }
   server {
     listen 127.0.0.1:${port};
@@ -72,7 +79,7 @@ http {
     location / {
       proxy_pass http://app;
       proxy_http_version 1.1;
-      proxy_set_header Connection "";
+      proxy_set_header Connection "${keepAlive ? '' : 'close'}";
       proxy_next_upstream off;
       proxy_read_timeout 20s;
     }

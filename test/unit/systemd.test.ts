@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type ListenOptions } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -87,10 +87,37 @@ describe('notify', () => {
     const notifier = createNotifier({ env: { ...process.env, NOTIFY_SOCKET: 'x' }, command });
     notifier.ready();
     for (let index = 0; index < 50; index += 1) notifier.status(`turn ${index}`);
-    notifier.reloading();
-    notifier.ready();
+    notifier.reloading(Promise.resolve());
     await until('four calls', () => calls().length === 4);
     expect(calls()).toEqual(['READY=1', 'STATUS=turn 49', 'RELOADING=1', 'READY=1']);
+  });
+
+  test('a reload ends when it is through, the last of several, and not after a stop', async () => {
+    const { command, calls } = fakeCommand('');
+    const notifier = createNotifier({ env: { ...process.env, NOTIFY_SOCKET: 'x' }, command });
+    const reloads = new EventEmitter();
+    for (const each of ['first', 'second']) notifier.reloading(once(reloads, each));
+    reloads.emit('second');
+    await until('two calls', () => calls().length === 2);
+    notifier.status('one of two is through');
+    await until('three calls', () => calls().length === 3);
+    reloads.emit('error', new Error('it does not boot'));
+    await until('four calls', () => calls().length === 4);
+    notifier.reloading(once(reloads, 'third'));
+    notifier.stopping();
+    reloads.emit('third');
+    await until('six calls', () => calls().length === 6);
+    notifier.status('stopping');
+    await until('seven calls', () => calls().length === 7);
+    expect(calls()).toEqual([
+      'RELOADING=1',
+      'RELOADING=1',
+      'STATUS=one of two is through',
+      'READY=1',
+      'RELOADING=1',
+      'STOPPING=1',
+      'STATUS=stopping',
+    ]);
   });
 
   test('a command that fails is told once and not tried again', async () => {

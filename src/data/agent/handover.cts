@@ -7,7 +7,12 @@ import type { Socket } from 'node:net';
 import type { ListenKey } from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import { sendHandle } from './channel.cts';
 import { type Connection, connectionOf } from './connections.cts';
-import { type AnyServer, findQuietSockets, type RawHandle } from './internals.cts';
+import {
+  type AnyServer,
+  findQuietSockets,
+  type RawHandle,
+  tellsQuietSockets,
+} from './internals.cts';
 import { type Listener, listeners } from './listen.cts';
 
 /** Whether a connection is of a kind that can be moved once it is idle. */
@@ -18,7 +23,8 @@ export function isMovableKind(connection: Connection): boolean {
   if (handle === null || parser === null || parser === undefined) return false;
   // A parser that does not read the handle itself means that the app listens for the data, too.
   if (parser._consumed !== true) return false;
-  return typeof parser.unconsume === 'function' && typeof handle.readStop === 'function';
+  if (typeof parser.unconsume !== 'function' || typeof handle.readStop !== 'function') return false;
+  return tellsQuietSockets(listener.server);
 }
 
 /**

@@ -90,6 +90,11 @@ export function findQuietSockets(server: AnyServer): Set<Socket> | null {
   return quiet;
 }
 
+/** Whether this Node tells which connections of the server are quiet. */
+export function tellsQuietSockets(server: AnyServer): boolean {
+  return findConnectionList(server) !== null;
+}
+
 // --- internal ---
 
 function findConnectionList(server: AnyServer): ConnectionList | null {

@@ -11,11 +11,15 @@ import { subscribe } from 'node:diagnostics_channel';
 import type * as Dns from 'node:dns';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import type { ListenAddress, ListenKey, WorkerBrief } from '../../protocol.ts' with {
-  'resolution-mode': 'import',
-};
+import type {
+  InheritedSocket,
+  ListenAddress,
+  ListenKey,
+  WorkerBrief,
+} from '../../protocol.ts' with { 'resolution-mode': 'import' };
 import type { AnyServer, Listen2, RawHandle } from './internals.cts';
 import { send, sendHandle } from './channel.cts';
+import { activatedFor, pathOf, pretendToListen, remember } from './inherited.cts';
 import { parkOnClose, unpark } from './park.cts';
 import { listenOnPath, PATH, sharePath } from './unix-path.cts';
 
@@ -41,7 +45,7 @@ export function watchListen(
   followed: (listener: Listener) => void,
   listening: (listener: Listener) => void,
 ): void {
-  const inherited = new Map(brief.listeners.map(({ key, fd }) => [key, fd]));
+  const inherited = new Map(brief.listeners.map((socket) => [socket.key, socket]));
   const accept = brief.accept !== false;
   const moves: Moves = { address: brief.address, key: null, accept };
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
@@ -148,7 +152,7 @@ function isTaken(key: ListenKey): boolean {
 function intercept(
   server: AnyServer,
   key: ListenKey,
-  inherited: Map<ListenKey, number>,
+  inherited: Map<ListenKey, InheritedSocket>,
   moves: Moves,
 ): void {
   // A listen before this one may have ended (a host name that does not resolve) before it got
@@ -168,19 +172,19 @@ function intercept(
     restore.get(server)?.();
     if (addressType !== PATH) moves.key ??= key;
     const parked = unpark(key);
-    const source = parked === undefined && addressType !== PATH ? sourceOf(key, inherited) : key;
-    const descriptor = inherited.get(source);
+    const socket = inherited.get(key) ?? activatedFor(key, inherited);
     if (parked !== undefined) {
       asked.inherited = true;
       asked.clients = parked.clients;
       server._handle = parked.handle;
       original.call(server, null, null, null, backlog, undefined, flags);
-    } else if (descriptor !== undefined) {
-      inherited.delete(source);
+    } else if (socket !== undefined) {
+      inherited.delete(socket.key);
       asked.inherited = true;
-      if (source !== key) asked.activated = source;
-      if (!moves.accept) pretendToListen(server, descriptor, flags);
-      original.call(server, null, null, null, backlog, descriptor, flags);
+      if (socket.key !== key) asked.activated = socket.key;
+      remember(key, socket);
+      if (!moves.accept) pretendToListen(server, socket.fd, flags);
+      original.call(server, null, null, null, backlog, socket.fd, flags);
       if (addressType === PATH) sharePath(server, address ?? '');
     } else if (addressType === PATH) {
       listenOnPath(server, original, address ?? '', backlog, flags);
@@ -189,35 +193,6 @@ function intercept(
       listenOnPort(server, original, move, { address, port, addressType }, backlog, flags);
     }
   };
-}
-
-/** Service managers open sockets (`activated#1`…) without knowing who asks for which address. */
-function sourceOf(key: ListenKey, inherited: ReadonlyMap<ListenKey, number>): ListenKey {
-  if (inherited.has(key)) return key;
-  return [...inherited.keys()].find((each) => each.startsWith('activated#')) ?? key;
-}
-
-/**
- * Gives the server the shared socket, but leaves the connections that wait there to the others: a
- * server that has a handle already only asks it to listen.
- */
-function pretendToListen(server: AnyServer, descriptor: number, flags: number | undefined): void {
-  const net = require('node:net') as unknown as NetInternals;
-  const handle = net._createServerHandle(null, null, null, descriptor, flags);
-  // An error code: then the usual way meets the same error, and reports it as the app expects.
-  if (typeof handle === 'number') return;
-  handle.listen = () => 0;
-  server._handle = handle;
-}
-
-interface NetInternals {
-  _createServerHandle(
-    address: null,
-    port: null,
-    addressType: null,
-    fd: number,
-    flags: number | undefined,
-  ): (RawHandle & { listen: () => number }) | number;
 }
 
 interface Target {
@@ -269,7 +244,7 @@ function addressOf(server: AnyServer, key: ListenKey): ListenAddress {
   if (address !== null && typeof address === 'object') {
     return { kind: 'tcp', host: address.address, port: address.port };
   }
-  return { kind: 'unix', path: key.slice('unix:'.length, key.lastIndexOf('#')) };
+  return { kind: 'unix', path: pathOf(key) };
 }
 
 function schemeOf(server: AnyServer): Scheme {
