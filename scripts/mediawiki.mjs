@@ -35,7 +35,7 @@ export async function installMediaWiki(folder, settings = '') {
 
 /**
  * Without jobs at the end of requests, which would make some of them slow. Sessions in the
- * database: APCu, which the installer chooses, belongs to one php-cgi alone.
+ * database: APCu, which the installer chooses, belongs to one php-cgi alone where they are isolated.
  */
 function settingsIn(folder) {
   return `

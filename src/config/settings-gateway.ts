@@ -73,6 +73,16 @@ export const PHP_SETTINGS = [
     elsewhere: ['php', 'php-cgi', 'bin-path'],
   },
   {
+    key: 'php-layout',
+    kind: 'enum',
+    default: 'zygote',
+    choices: ['zygote', 'isolated'],
+    group: 'PHP and files',
+    sentence:
+      'Children of one php-cgi, with opcache and APCu in common, or a php-cgi for each worker.',
+    elsewhere: ['php-fcgi-children'],
+  },
+  {
     key: 'php-ini',
     kind: 'map',
     dotted: true,

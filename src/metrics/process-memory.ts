@@ -44,17 +44,34 @@ export interface SmapsRollup {
 /**
  * Memory of a live process by `/proc/<pid>/status`; null when it is gone, a zombie, or unreadable.
  */
-export function readWorkerMemory(pid: number, { root = '/' }: Root = {}): WorkerMemory | null {
-  const status = readOrNull(`${root}/proc/${pid}/status`);
-  if (status === null) return null;
-  const rssBytes = kibField(status, 'VmRSS');
-  // A zombie has no memory and no such line.
-  if (rssBytes === null) return null;
-  const anonBytes =
-    (kibField(status, 'RssAnon') ?? 0) +
-    (kibField(status, 'RssShmem') ?? 0) +
-    (kibField(status, 'VmSwap') ?? 0);
-  return { anonBytes, rssBytes };
+export function readWorkerMemory(pid: number, root: Root = {}): WorkerMemory | null {
+  const parts = readParts(pid, root);
+  if (parts === null) return null;
+  return { anonBytes: parts.ownBytes + parts.shmemBytes, rssBytes: parts.rssBytes };
+}
+
+/**
+ * Of a child that shares memory with its siblings: only what is its own, for nothing else goes away
+ * with it. (Pages that it has from its parent and never wrote to are among them: some 5 MB of php.)
+ */
+export function readChildMemory(pid: number, root: Root = {}): WorkerMemory | null {
+  const parts = readParts(pid, root);
+  if (parts === null) return null;
+  return { anonBytes: parts.ownBytes, rssBytes: parts.rssBytes - parts.shmemBytes };
+}
+
+/** Of their parent, with what they share: as much of that as the one of them that has most. */
+export function readParentMemory(
+  pid: number,
+  children: readonly number[],
+  root: Root = {},
+): WorkerMemory | null {
+  const own = readParts(pid, root);
+  if (own === null) return null;
+  const shares = children.map((child) => readParts(child, root)?.shmemBytes ?? 0);
+  const shmemBytes = Math.max(own.shmemBytes, ...shares);
+  const fileBytes = own.rssBytes - own.shmemBytes;
+  return { anonBytes: own.ownBytes + shmemBytes, rssBytes: fileBytes + shmemBytes };
 }
 
 /**
@@ -137,6 +154,23 @@ export function startTimeOf(pid: number, { root = '/' }: Root = {}): number | nu
 // --- internal ---
 
 const KIB = 1024;
+
+interface MemoryParts {
+  /** RssAnon + VmSwap. */
+  readonly ownBytes: number;
+  readonly shmemBytes: number;
+  readonly rssBytes: number;
+}
+
+function readParts(pid: number, { root = '/' }: Root): MemoryParts | null {
+  const status = readOrNull(`${root}/proc/${pid}/status`);
+  if (status === null) return null;
+  const rssBytes = kibField(status, 'VmRSS');
+  // A zombie has no memory and no such line.
+  if (rssBytes === null) return null;
+  const ownBytes = (kibField(status, 'RssAnon') ?? 0) + (kibField(status, 'VmSwap') ?? 0);
+  return { ownBytes, shmemBytes: kibField(status, 'RssShmem') ?? 0, rssBytes };
+}
 
 /** More processes than any server starts; each costs a few reads a second. */
 const FAMILY_MAX = 256;

@@ -8,7 +8,6 @@ import type { Settings } from '../config/settings.ts';
 import type { Outcome, Policy, Told } from '../control/types.ts';
 import type { QueueReport } from '../data/gateway/messages.ts';
 import type { AppAnswer } from './asks.ts';
-import { worstOf } from './exit-code.ts';
 import type { Launch } from './fleet.ts';
 import { createGenerations, type Generation, type Generations } from './generations.ts';
 import { createGatewayLink, type GatewayLink } from './gateway-link.ts';
@@ -17,12 +16,17 @@ import { listeningTeller } from './announce.ts';
 import type { House } from './house.ts';
 import { createGatewayPool } from './gateway-pool.ts';
 import { gatewayLaunchOf, gatewaySettingsOf } from './launch-gateway.ts';
-import { launchOf, policyWithin, type Means } from './launch.ts';
-import { upstreamLaunchOf, upstreamPolicyOf, type PortBook } from './launch-upstream.ts';
+import type { Means } from './launch.ts';
+import type { PortBook } from './launch-upstream.ts';
 import { createListeners, type Listeners, type OpenedSocket } from './listeners.ts';
 import type { Log } from './log.ts';
+import { readFamilyMemory } from '../metrics/process-memory.ts';
 import { lateTeller } from './late.ts';
+import { createPoolEnd, type PoolEnd } from './pool-end.ts';
+import { nameBeside, poolLaunchOf, poolPolicyOf } from './pool-launch.ts';
 import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './pool-runner.ts';
+import type { Sampled } from './sampler.ts';
+import { createZygotes, type Zygotes } from './zygotes.ts';
 
 export interface AppPoolOptions {
   readonly config: PoolConfig;
@@ -51,6 +55,10 @@ export interface AppPool {
   readonly listeners: Listeners;
   /** Every pool of processes in it, the workers first. */
   runners(): readonly PoolRunner[];
+  /** Every process in it, for the sampler. */
+  sampled(): readonly Sampled[];
+  /** Memory of those that are no workers, and what the workers share, bytes. */
+  commonBytes(): number;
   /** Workers that are kept for health checks; null while there are none. */
   health(): PoolRunner | null;
   settings(): Settings;
@@ -77,27 +85,39 @@ class Pool implements AppPool {
   readonly name: string;
   readonly workers: PoolRunner;
   readonly listeners: Listeners;
+  readonly #zygotes: Zygotes;
   readonly #options: AppPoolOptions;
   readonly #kind: Kind;
   readonly #link: GatewayLink | null;
   readonly #gateway: PoolRunner | null;
   readonly #health: Health;
   readonly #generations: Generations<Generation>;
+  readonly #end: PoolEnd;
   #listenFailure: string | null = null;
-  #workersOutcome: Outcome | null = null;
-  #gatewayOutcome: Outcome | null = null;
 
   constructor(options: AppPoolOptions) {
     this.#options = options;
     this.listeners = createListeners(options.activated);
     this.name = options.config.name;
     this.#kind = this.#kindOf(options.config);
-    const { config, means } = options;
+    const { config, means, folder } = options;
+    this.#zygotes = createZygotes({
+      folder,
+      stderr: process.stderr,
+      onPid: (pid, alive) => options.shared.onPid(pid, alive, true),
+    });
+    this.#end = createPoolEnd({
+      workers: () => this.workers,
+      gateway: () => this.#gateway,
+      rest: () => Promise.all([this.#health.end(), this.#zygotes.end()]),
+      finished: (outcome) => options.finished(outcome),
+    });
     this.#link = isBehindGateway(config.settings, this.#kind) ? this.#createLink() : null;
     this.#generations = createGenerations({ config, means, launch: this.#launch(config, means) });
     const policy = this.#policy(config, means);
     const { onPid } = options.shared;
     const isBlind = this.#link !== null && this.#kind.kind !== 'node';
+    const isProgram = this.#kind.kind === 'command';
     const common = {
       ...options.shared,
       onPid: (pid: number, alive: boolean) => onPid(pid, alive, isBlind),
@@ -113,13 +133,14 @@ class Pool implements AppPool {
       ...common,
       ...(this.#link === null ? listening : hidden),
       name: this.name,
-      forks: this.#kind.kind === 'command',
+      forks: isProgram,
+      readMemory: isProgram ? readFamilyMemory : (pid) => this.#zygotes.readMemory(pid),
       // The gateway has waited already when these are told.
       policy: this.#link === null ? policy : { ...policy, shutdownDelayMs: 0 },
       launchOf: (epoch) => this.#generations.at(epoch).launch,
       house: options.house.doorOf(this.name),
       told: (told) => this.#workersTold(told),
-      finished: (outcome) => this.#workersFinished(outcome),
+      finished: (outcome) => this.#end.workersFinished(outcome),
     });
     this.#gateway =
       this.#link === null
@@ -151,6 +172,14 @@ class Pool implements AppPool {
 
   runners(): readonly PoolRunner[] {
     return [this.workers, this.#gateway, this.health()].filter((runner) => runner != null);
+  }
+
+  sampled(): readonly Sampled[] {
+    return [...this.runners(), this.#zygotes].flatMap((each) => each.sampled());
+  }
+
+  commonBytes(): number {
+    return this.#zygotes.bytes();
   }
 
   health(): PoolRunner | null {
@@ -205,6 +234,7 @@ class Pool implements AppPool {
   close(): void {
     for (const runner of this.runners()) runner.stop();
     this.#health.close();
+    this.#zygotes.close();
     this.listeners.close();
   }
 
@@ -212,20 +242,18 @@ class Pool implements AppPool {
     return kindOf(settings, process.cwd(), { ...process.env, ...settings.env });
   }
 
-  #launch(config: PoolConfig, { shareBytes }: Means, reserved = false): Launch {
-    const kind = this.#kindOf(config);
-    const { settings } = config;
-    const { folder, ports } = this.#options;
-    const link = this.#link;
-    if (link === null) return launchOf(config, shareBytes, { reserved });
-    const options = { reserved, address: LOOPBACK };
-    const node = kind.kind === 'node' ? launchOf(config, shareBytes, options) : null;
-    return upstreamLaunchOf({ settings, kind, link, folder, ports, reserved }, node);
+  #launch(config: PoolConfig, means: Means, reserved = false): Launch {
+    return poolLaunchOf(config, means, {
+      ...this.#options,
+      kind: this.#kindOf(config),
+      link: this.#link,
+      zygotes: this.#zygotes,
+      reserved,
+    });
   }
 
   #policy({ settings }: PoolConfig, means: Means): Policy {
-    const policy = policyWithin(settings, means);
-    return this.#link === null ? policy : upstreamPolicyOf(policy, settings, this.#kind);
+    return poolPolicyOf(settings, means, this.#link === null ? null : this.#kind);
   }
 
   #createLink(): GatewayLink {
@@ -249,7 +277,7 @@ class Pool implements AppPool {
       launchOf: () => gatewayLaunchOf({ settings: this.settings(), kind: this.#kind, link }),
       told: (told) => this.#tell(told),
       ready: () => this.workers.loop.enqueue({ type: 'start' }),
-      finished: (outcome) => this.#gatewayFinished(outcome),
+      finished: (outcome) => this.#end.gatewayFinished(outcome),
     });
   }
 
@@ -268,34 +296,4 @@ class Pool implements AppPool {
     }
     this.#options.told(told);
   }
-
-  #gatewayFinished(outcome: Outcome): void {
-    this.#gatewayOutcome = outcome;
-    if (this.#workersOutcome !== null) return this.#finish();
-    if (outcome.type !== 'never_booted') {
-      // Nobody sends them anything any more.
-      return this.workers.loop.enqueue({ type: 'stop', mode: 'graceful' });
-    }
-    this.#workersOutcome = outcome;
-    this.#finish();
-  }
-
-  #workersFinished(outcome: Outcome): void {
-    this.#workersOutcome = outcome;
-    if (this.#gateway === null || this.#gatewayOutcome !== null) return this.#finish();
-    this.#gateway.loop.enqueue({ type: 'stop', mode: 'now' });
-  }
-
-  #finish(): void {
-    const outcomes = [this.#workersOutcome, this.#gatewayOutcome].filter((each) => each !== null);
-    void this.#health.end().then(() => this.#options.finished(worstOf(outcomes)));
-  }
-}
-
-/** Any free port: behind the gateway nobody else has to know it. */
-const LOOPBACK = { port: 0, host: '127.0.0.1' };
-
-/** The name of a pool beside the workers' own, where a metric or a log line needs one. */
-function nameBeside(pool: string, what: 'gateway' | 'health'): string {
-  return pool === 'app' ? what : `${pool}-${what}`;
 }

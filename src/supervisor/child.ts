@@ -8,6 +8,8 @@ export interface ProcessExit {
   readonly signal: NodeJS.Signals | null;
   /** Set when the process could not be started at all. */
   readonly spawnError: Error | null;
+  /** How it ended, where code and signal do not tell. */
+  readonly detail?: string;
 }
 
 /** TERM goes to the process alone; KILL to its whole group. */

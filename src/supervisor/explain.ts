@@ -17,6 +17,7 @@ export interface ExitContext {
 /** One sentence; quotes the app's own last error line where there is one. */
 export function explainExit(exit: ProcessExit, context: ExitContext): string {
   if (exit.spawnError !== null) return `could not be started: ${exit.spawnError.message}`;
+  if (exit.detail !== undefined) return exit.detail;
   const lines = context.stderrLines;
   if (lines.some((line) => line.includes('JavaScript heap out of memory'))) {
     return (
@@ -59,6 +60,12 @@ const NO_BOOT_HINTS: readonly { readonly detail: RegExp; readonly hint: string }
   {
     detail: /^could not be started: spawn \S*php\S* ENOENT/,
     hint: 'Install php-cgi (Debian: `apt-get install php-cgi`), or name it with --php-binary.',
+  },
+  {
+    detail: /does not tell its pid/,
+    hint:
+      'With php-layout = "zygote" open_basedir and disable_functions have to allow a script of ' +
+      'ours that calls getmypid(); "isolated" needs none.',
   },
   {
     detail: /^did not listen within/,

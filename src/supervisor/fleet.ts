@@ -154,6 +154,8 @@ function spawnMember(
       lend: options.listeners.needsCopies(),
     },
     {
+      // Nobody has to guard it: it is in the process group of who started it.
+      onPid: (pid) => options.emit({ type: 'spawned', worker, pid }),
       onMessage(message, handle) {
         const member = members.get(worker);
         if (member === undefined) handle?.close();

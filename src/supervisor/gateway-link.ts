@@ -10,17 +10,21 @@ import type {
   ToGateway,
   UpstreamId,
 } from '../data/gateway/messages.ts';
-import type { SupervisorMessage, WorkerMessage, WorkerReport } from '../protocol.ts';
+import type { SupervisorMessage, WorkerMessage } from '../protocol.ts';
 import { createAsks, type AppAnswer } from './asks.ts';
-import { addQueues, addReports } from './gateway-reports.ts';
-
-/** How a worker is reached, and what for. */
-export type Order = Omit<Extract<ToGateway, { type: 'worker' }>, 'type' | 'worker'>;
-
-/** How long what it keeps open may still go on. */
-export type Farewell = (
-  limits: Pick<SupervisorMessage & { type: 'drain' }, 'deadlineMs' | 'longDeadlineMs'>,
-) => void;
+import {
+  isDrained,
+  limitLeft,
+  reportOf,
+  type Behind,
+  type Child,
+  type ChildPost,
+  type End,
+  type Farewell,
+  type GatewayEnd,
+  type Order,
+} from './gateway-books.ts';
+import { addQueues } from './gateway-reports.ts';
 
 /** A worker as its process knows it: what concerns its requests is done by the gateways. */
 export interface Upstream {
@@ -29,20 +33,20 @@ export interface Upstream {
   remove(): void;
 }
 
-/** One gateway process. */
-export interface GatewayEnd {
-  post(message: ToGateway): void;
-}
-
 export interface GatewayLink {
   attach(end: GatewayEnd): void;
   detach(end: GatewayEnd): void;
   heard(end: GatewayEnd, message: FromGateway): void;
   /**
    * A worker's process was started: from now on the gateways try to reach it. `settled`, once: it
-   * drains, and what it keeps open for long is all there.
+   * drains, and what it keeps open for long is all there. A child has one connection, so one
+   * gateway at a time has it.
    */
-  add(order: Order, hear: (message: WorkerMessage) => void, settled?: Farewell): Upstream;
+  add(
+    order: Order,
+    hear: (message: WorkerMessage) => void,
+    more?: { readonly settled?: Farewell; readonly child?: ChildPost },
+  ): Upstream;
   configure(settings: GatewaySettings): void;
   /** GET this path in the app, ahead of all that waits; rejects when nobody answers in time. */
   ask(path: string, timeoutMs: number): Promise<AppAnswer>;
@@ -71,6 +75,11 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
   const tellAll = (message: ToGateway): void => {
     for (const end of ends.keys()) end.post(message);
   };
+  /** To those that have it. */
+  const tell = ({ child }: Behind, message: ToGateway): void => {
+    if (child === null) tellAll(message);
+    else child.home?.post(message);
+  };
   const newest = (): GatewayEnd | undefined => [...ends.keys()].at(-1);
   const ask = (worker: UpstreamId | null, path: string, timeoutMs: number): Promise<AppAnswer> => {
     const end = newest();
@@ -80,14 +89,23 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
     );
   };
 
+  const offer = (end: GatewayEnd, worker: UpstreamId, behind: Behind): void => {
+    const { order, child } = behind;
+    const requestLimit = limitLeft(worker, behind, ends);
+    if (child === null) return end.post({ type: 'worker', worker, ...order, requestLimit });
+    if (child.home !== null || behind.draining) return;
+    child.home = end;
+    const { pid, post } = child;
+    const taken = [...workers.values()].flatMap((other) => other.child?.pid ?? []);
+    const wanted = { pidScript: post.pidScript, pid, taken };
+    end.post({ type: 'worker', worker, ...order, requestLimit, child: wanted });
+  };
+
   return {
     attach(end) {
       ends.set(end, { queue: null, reports: new Map(), settled: new Set(), drained: new Set() });
       if (settings !== null) end.post({ type: 'configure', settings });
-      for (const [worker, behind] of workers) {
-        const requestLimit = limitLeft(worker, behind, ends);
-        end.post({ type: 'worker', worker, ...behind.order, requestLimit });
-      }
+      for (const [worker, behind] of workers) offer(end, worker, behind);
     },
     detach(end) {
       const gone = ends.get(end);
@@ -98,16 +116,30 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
         behind.pastRequests += gone?.reports.get(id)?.requests ?? 0;
         // What it was drained of, nobody else will speak of.
         noteSettled(id, behind, ends);
-        if (behind.draining && isDrained(id, ends)) behind.hear(DRAINED);
+        if (behind.draining && isDrained(id, behind, ends)) behind.hear(DRAINED);
+        if (behind.child?.home !== end) continue;
+        behind.child.home = null;
+        behind.child.post.onLost();
+        const next = newest();
+        if (next !== undefined) offer(next, id, behind);
       }
     },
     heard: (end, message) => hear({ end, ends, workers, asks, options }, message),
-    add(order, hear, settled) {
+    add(order, hear, { settled, child: post } = {}) {
       lastId += 1;
       const worker = lastId;
-      const behind: Behind = { order, hear, farewell: null, draining: false, pastRequests: 0 };
+      const child: Child | null = post === undefined ? null : { post, pid: null, home: null };
+      const behind: Behind = {
+        order,
+        hear,
+        child,
+        farewell: null,
+        draining: false,
+        pastRequests: 0,
+      };
       workers.set(worker, behind);
-      tellAll({ type: 'worker', worker, ...order });
+      // The newest first: it is the one that stays.
+      for (const end of [...ends.keys()].toReversed()) offer(end, worker, behind);
       return {
         send(message) {
           switch (message.type) {
@@ -115,13 +147,13 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
               behind.draining = true;
               const { deadlineMs, longDeadlineMs } = message;
               behind.farewell = () => settled?.({ deadlineMs, longDeadlineMs });
-              tellAll({ type: 'drain', worker, deadlineMs, longDeadlineMs });
+              tell(behind, { type: 'drain', worker, deadlineMs, longDeadlineMs });
               noteSettled(worker, behind, ends);
-              if (ends.size === 0) hear(DRAINED);
+              if (ends.size === 0 || child?.home === null) hear(DRAINED);
               return;
             }
             case 'cut':
-              return tellAll({ type: 'cut', worker, scope: message.scope });
+              return tell(behind, { type: 'cut', worker, scope: message.scope });
             case 'ask':
               return void ask(worker, message.path, message.timeoutMs).then(
                 ({ status, type, body }) =>
@@ -170,23 +202,6 @@ const DRAINED: WorkerMessage = {
   result: { moved: 0, cutRequests: 0, cutLongLived: 0 },
 };
 
-interface End {
-  queue: QueueReport | null;
-  readonly reports: Map<UpstreamId, WorkerReport>;
-  readonly settled: Set<UpstreamId>;
-  readonly drained: Set<UpstreamId>;
-}
-
-interface Behind {
-  readonly order: Order;
-  readonly hear: (message: WorkerMessage) => void;
-  /** What is still to be said when it has settled. */
-  farewell: (() => void) | null;
-  draining: boolean;
-  /** Those that it answered through gateways that are gone. */
-  pastRequests: number;
-}
-
 interface Hearing {
   readonly end: GatewayEnd;
   readonly ends: ReadonlyMap<GatewayEnd, End>;
@@ -217,7 +232,7 @@ function hear({ end, ends, workers, asks, options }: Hearing, message: FromGatew
       return behind.hear({ type: 'warm', status: null, message: message.message });
     case 'report': {
       from.reports.set(message.worker, message.report);
-      const report = addReports(reportsOf(message.worker, ends), behind.pastRequests);
+      const report = reportOf(message.worker, behind, ends);
       return behind.hear({ type: 'report', report, measures: NO_MEASURES });
     }
     case 'spent':
@@ -229,9 +244,17 @@ function hear({ end, ends, workers, asks, options }: Hearing, message: FromGatew
     case 'settled':
       from.settled.add(message.worker);
       return noteSettled(message.worker, behind, ends);
+    case 'child':
+      if (behind.child?.home !== end) return;
+      behind.child.pid = message.pid;
+      return behind.child.post.onChild(message.pid);
+    case 'lost':
+      if (behind.child?.home === end) behind.child.post.onLost();
+      return;
     case 'drained':
       from.drained.add(message.worker);
-      if (isDrained(message.worker, ends)) behind.hear({ type: 'drained', result: message.result });
+      if (isDrained(message.worker, behind, ends))
+        behind.hear({ type: 'drained', result: message.result });
       return;
   }
 }
@@ -240,10 +263,6 @@ function noteSettled(worker: UpstreamId, behind: Behind, ends: ReadonlyMap<Gatew
   if (![...ends.values()].every(({ settled }) => settled.has(worker))) return;
   behind.farewell?.();
   behind.farewell = null;
-}
-
-function isDrained(worker: UpstreamId, ends: ReadonlyMap<GatewayEnd, End>): boolean {
-  return [...ends.values()].every(({ drained }) => drained.has(worker));
 }
 
 const LISTENING: WorkerMessage = {
@@ -265,21 +284,3 @@ const NO_MEASURES = {
   externalBytes: 0,
   eventLoopLagMs: 0,
 } as const;
-
-function reportsOf(worker: UpstreamId, ends: Hearing['ends']): readonly WorkerReport[] {
-  return [...ends.values()].flatMap(({ reports }) => reports.get(worker) ?? []);
-}
-
-/**
- * How many requests another gateway may still give it; 0 = no limit. What a gateway that was killed
- * gave it since its last report nobody knows: so many it may get too many.
- */
-function limitLeft(
-  worker: UpstreamId,
-  { order, pastRequests }: Behind,
-  ends: Hearing['ends'],
-): number {
-  if (order.requestLimit === 0) return 0;
-  const { requests } = addReports(reportsOf(worker, ends), pastRequests);
-  return Math.max(1, order.requestLimit - requests);
-}

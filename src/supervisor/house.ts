@@ -15,6 +15,8 @@ export interface Housed {
   readonly workers: Processes;
   /** The workers, and what stands beside them: gateway, health workers. */
   runners(): readonly Processes[];
+  /** Memory of those that are no workers, and what the workers share, bytes. */
+  commonBytes(): number;
 }
 
 interface Processes {
@@ -48,7 +50,8 @@ export function createHouse(pools: () => readonly Housed[]): House {
     const all = pools();
     // Gateways and health workers belong to no pool that could make room with them.
     const others = all.flatMap((pool) => pool.runners().filter((each) => each !== pool.workers));
-    const restBytes = others.reduce((sum, runner) => sum + memoryOf(runner), overheadBytes);
+    const commonBytes = all.reduce((sum, pool) => sum + pool.commonBytes(), overheadBytes);
+    const restBytes = others.reduce((sum, runner) => sum + memoryOf(runner), commonBytes);
     return settle(all.map(stateOf), restBytes, performance.now());
   };
   const isShared = (): boolean => pools().length > 1;

@@ -14,7 +14,8 @@ import {
 } from '../data/gateway/messages.ts';
 import type { Policy } from '../control/types.ts';
 import type { Launch } from './fleet.ts';
-import type { GatewayEnd, GatewayLink } from './gateway-link.ts';
+import type { GatewayEnd } from './gateway-books.ts';
+import type { GatewayLink } from './gateway-link.ts';
 import { AGENT_PATH, REPORT_INTERVAL_MS } from './launch.ts';
 import { workerEnv } from './worker-env.ts';
 import { spawnWorker } from './worker-process.ts';

@@ -1,16 +1,24 @@
 /** How workers behind the gateway are started: php-cgi, or the user's own program. */
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import type { Kind } from '../config/kind.ts';
+import { policyOf } from '../config/policy.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Policy } from '../control/types.ts';
-import { phpCgiCommand } from '../data/gateway/fastcgi/php-cgi.ts';
+import {
+  phpCgiCommand,
+  type PhpCgiCommand,
+  type PhpCgiOptions,
+} from '../data/gateway/fastcgi/php-cgi.ts';
 import type { UpstreamAddress } from '../data/gateway/types.ts';
-import type { Birth, Launch } from './fleet.ts';
+import type { Launch } from './fleet.ts';
 import type { WorkerMessage } from '../protocol.ts';
-import { UPSTREAM_KEY, type GatewayLink, type Order, type Upstream } from './gateway-link.ts';
+import type { Order } from './gateway-books.ts';
+import { UPSTREAM_KEY, type GatewayLink, type Upstream } from './gateway-link.ts';
+import { socketIn } from './socket-name.ts';
 import { spawnUpstream, type UpstreamSpawn } from './upstream.ts';
 import { workerEnv } from './worker-env.ts';
+import { hireChild } from './zygote-child.ts';
+import type { Zygotes } from './zygotes.ts';
 
 export interface UpstreamLaunchOptions {
   readonly settings: Settings;
@@ -19,6 +27,7 @@ export interface UpstreamLaunchOptions {
   /** Private folder for the workers' sockets. */
   readonly folder: string;
   readonly ports: PortBook;
+  readonly zygotes: Zygotes;
   /** Workers that only answer health checks. */
   readonly reserved: boolean;
 }
@@ -31,11 +40,14 @@ export function upstreamLaunchOf(options: UpstreamLaunchOptions, node: Launch | 
   const requestLimit = reserved ? 0 : settings.maxRequests;
   const order = { concurrency, requestLimit, warmupPath, reserved };
   if (kind.kind === 'node') return behind(node!, link, order);
+  // Those for health checks stay apart: what befalls the parent of all others leaves them alone.
+  const isChild = kind.kind === 'php' && settings.phpLayout === 'zygote' && !reserved;
+  if (isChild) return zygoteOf(options, order);
   return {
     warmup: false,
     keys: [UPSTREAM_KEY],
     start(birth, listener) {
-      const started = kind.kind === 'php' ? phpOf(options, birth) : commandOf(kind, options, birth);
+      const started = kind.kind === 'php' ? phpOf(options) : commandOf(kind, options);
       return spawnUpstream(
         { ...started, cwd: process.cwd(), order, stderr: process.stderr },
         birth,
@@ -115,9 +127,9 @@ function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'ad
             handle?.close();
             const { address } = message;
             // Its connections are the gateway's; only the app knows what to say to a WebSocket.
-            upstream ??= link.add({ slot: birth.slot, address, ...order }, hear, (limits) =>
-              process_.send({ type: 'leaving', ...limits }),
-            );
+            upstream ??= link.add({ slot: birth.slot, address, ...order }, hear, {
+              settled: (limits) => process_.send({ type: 'leaving', ...limits }),
+            });
           },
           onExit(exit) {
             upstream?.remove();
@@ -138,34 +150,53 @@ function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'ad
   };
 }
 
-function socketOf({ folder }: UpstreamLaunchOptions, { worker }: Birth): string {
-  return join(folder, `${worker}.sock`);
+function phpOf({ settings, folder }: UpstreamLaunchOptions): Started {
+  const socketPath = socketIn(folder);
+  const { phpIni: ini } = settings;
+  const command = phpCommandOf(settings, { layout: { type: 'isolated' }, socketPath, ini });
+  return { ...command, address: { kind: 'unix', path: socketPath } };
 }
 
-function phpOf(options: UpstreamLaunchOptions, birth: Birth): Started {
-  const { phpBinary, phpIni, env } = options.settings;
-  const socketPath = socketOf(options, birth);
-  const command = phpCgiCommand({
-    binary: phpBinary,
-    layout: { type: 'isolated' },
-    socketPath,
-    ini: phpIni,
-    parentEnv: process.env,
-    extraEnv: env,
-  });
-  return { ...command, address: { kind: 'unix', path: socketPath } };
+/** One php-cgi for all workers, which are its children. */
+function zygoteOf(
+  { settings, link, zygotes }: UpstreamLaunchOptions,
+  order: Omit<Order, 'slot' | 'address'>,
+): Launch {
+  const { workersMax, surge } = policyOf(settings);
+  // Its own parent starts another as soon as one ends, but not before: one has to be ready.
+  const layout = { type: 'zygote', children: workersMax + Math.max(1, surge) } as const;
+  const zygote = zygotes.create((socketPath, pidScript) =>
+    phpCommandOf(settings, { layout, socketPath, ini: iniFor(settings, pidScript) }),
+  );
+  return {
+    warmup: false,
+    keys: [UPSTREAM_KEY],
+    start: (birth, listener) => hireChild({ zygote, link, order }, birth, listener),
+  };
+}
+
+/** A script of ours tells which child is which: what shuts the user's out must let it in. */
+function iniFor({ phpIni }: Settings, pidScript: string): Settings['phpIni'] {
+  const { open_basedir: base } = phpIni;
+  return base === undefined ? phpIni : { ...phpIni, open_basedir: `${base}:${pidScript}` };
+}
+
+function phpCommandOf(
+  { phpBinary: binary, env: extraEnv }: Settings,
+  options: Pick<PhpCgiOptions, 'layout' | 'socketPath' | 'ini'>,
+): PhpCgiCommand {
+  return phpCgiCommand({ ...options, binary, parentEnv: process.env, extraEnv });
 }
 
 /** With `{socket}` among its words it listens there, else on a port: `{port}`, `$PORT`. */
 function commandOf(
   { command }: Extract<Kind, { kind: 'command' }>,
   options: UpstreamLaunchOptions,
-  birth: Birth,
 ): Started {
   const { env } = options.settings;
   const usesSocket = command.some((word) => word.includes('{socket}'));
   const address: UpstreamAddress = usesSocket
-    ? { kind: 'unix', path: socketOf(options, birth) }
+    ? { kind: 'unix', path: socketIn(options.folder) }
     : { kind: 'tcp', host: '127.0.0.1', port: options.ports.take() };
   const port = address.kind === 'tcp' ? address.port : 0;
   const fill = (word: string): string =>

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { workersOf, type PoolState } from '../control/pool.ts';
 import type { Effect, Outcome, Policy, Told, WorkerId, WorkerView } from '../control/types.ts';
 import { createLedger, type Ledger } from '../metrics/ledger.ts';
-import { readWorkerMemory } from '../metrics/process-memory.ts';
+import { readWorkerMemory, type WorkerMemory } from '../metrics/process-memory.ts';
 import { createSaturationGate, type SaturationGate } from '../probes/saturation.ts';
 import { createCapacityMeter, type CapacityMeter } from './capacity.ts';
 import { createDoorman } from './doorman.ts';
@@ -41,6 +41,8 @@ export interface PoolRunnerOptions extends Pick<
 > {
   readonly name: string;
   readonly policy: Policy;
+  /** What counts as the memory of a worker; default: that of its process. */
+  readonly readMemory?: (pid: number) => WorkerMemory | null;
   sampleNow(worker: Sampled): void;
   readonly house?: Door;
   readonly told: (told: Told) => void;
@@ -54,9 +56,10 @@ export function createPoolRunner(options: PoolRunnerOptions): PoolRunner {
   const now = (): number => performance.now();
   const ledger = createLedger();
   const capacity = createCapacityMeter();
+  const { readMemory = readWorkerMemory } = options;
   const sampledOf = (worker: WorkerId, pid: number): Sampled => ({
     pid,
-    forks: options.forks === true,
+    read: () => readMemory(pid),
     took(memory) {
       ledger.sample(worker, memory, now());
       loop.enqueue({ type: 'sample', worker, memoryBytes: memory.anonBytes });

@@ -2,24 +2,21 @@
  * Reads the memory of every worker each second, from outside, so that a stuck worker is seen too.
  */
 import { performance } from 'node:perf_hooks';
-import {
-  readFamilyMemory,
-  readWorkerMemory,
-  type WorkerMemory,
-} from '../metrics/process-memory.ts';
+import { readWorkerMemory, type WorkerMemory } from '../metrics/process-memory.ts';
 import { createTreeMeter, type TreeMemory } from '../metrics/tree.ts';
 import { createOwnHeal } from './own-memory.ts';
 
-/** A worker process, and who wants to know its memory. */
+/** A process, and who wants to know its memory. */
 export interface Sampled {
   readonly pid: number;
-  /** It is a program that may have started others: they count as well. */
-  readonly forks: boolean;
+  /** Null when it is gone, or where the system does not tell. */
+  readonly read: () => WorkerMemory | null;
   readonly took: (memory: WorkerMemory) => void;
 }
 
 export interface SamplerOptions {
-  workers(): readonly Sampled[];
+  /** All but our own. */
+  processes(): readonly Sampled[];
   /** Each round: what is in use beside the workers, bytes. */
   onOverhead(bytes: number): void;
 }
@@ -50,18 +47,18 @@ const FIRST_LOOK_MS = 5000;
 export function startSampler(options: SamplerOptions): Sampler {
   const meter = createTreeMeter();
   const known = new Map<number, Reading>();
-  const read = ({ pid, forks, took }: Sampled): void => {
-    const memory = forks ? readFamilyMemory(pid) : readWorkerMemory(pid);
+  const read = ({ pid, read: readMemory, took }: Sampled): void => {
+    const memory = readMemory();
     if (memory === null) return;
     known.set(pid, { memory, at: performance.now() });
     took(memory);
   };
-  const pids = (): number[] => [process.pid, ...options.workers().map(({ pid }) => pid)];
+  const pids = (): number[] => [process.pid, ...options.processes().map(({ pid }) => pid)];
   let own = readWorkerMemory(process.pid);
   let tree: TreeMemory | null = null;
   const round = (): void => {
     own = readWorkerMemory(process.pid);
-    const workers = options.workers();
+    const workers = options.processes();
     const lateAt = performance.now() - LATE_MS;
     for (const worker of workers) if ((known.get(worker.pid)?.at ?? 0) <= lateAt) read(worker);
     keepOnly(known, workers);

@@ -98,7 +98,7 @@ class Supervisor {
       onExit: (detail) => this.#log.write('warn', 'no_guard', { detail }),
     });
     this.#sampler = startSampler({
-      workers: () => this.#pools.flatMap((pool) => pool.runners()).flatMap((one) => one.sampled()),
+      processes: () => this.#pools.flatMap((pool) => pool.sampled()),
       onOverhead: (bytes) => this.#house.sampled(bytes),
     });
     this.#pools = this.#createPools(ports) as [AppPool, ...AppPool[]];

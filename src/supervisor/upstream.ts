@@ -8,7 +8,8 @@ import type { Writable } from 'node:stream';
 import type { UpstreamAddress } from '../data/gateway/types.ts';
 import { forwardStderr, listenToExit, signalProcess } from './child.ts';
 import type { Birth } from './fleet.ts';
-import type { GatewayLink, Order, Upstream } from './gateway-link.ts';
+import type { Order } from './gateway-books.ts';
+import type { GatewayLink, Upstream } from './gateway-link.ts';
 import { createTail } from './tail.ts';
 import type { WorkerListener, WorkerProcess } from './worker-process.ts';
 

@@ -40,6 +40,8 @@ export interface WorkerSpawn {
 }
 
 export interface WorkerListener {
+  /** The pid of one that had none when it was started. */
+  onPid?(pid: number): void;
   onMessage(message: WorkerMessage, handle: RawHandle | undefined): void;
   /** What the app itself sends with `process.send`; nobody listens to a user's app. */
   onAppMessage?(message: unknown): void;
@@ -50,7 +52,10 @@ export interface WorkerListener {
 }
 
 export interface WorkerProcess {
-  /** Undefined when the process could not be spawned; `onExit` follows. */
+  /**
+   * Undefined when the process could not be spawned (`onExit` follows), and as long as it is not
+   * known which one it is (`onPid` follows).
+   */
   readonly pid: number | undefined;
   readonly stderrTail: Tail;
   send(message: SupervisorMessage, handle?: RawHandle): void;

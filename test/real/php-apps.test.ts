@@ -8,7 +8,7 @@ import { ADMIN, installMediaWiki, MEDIAWIKI } from '../../scripts/mediawiki.mjs'
 import { needPhp } from '../gateway/php.ts';
 import { startLighttpd } from '../support/lighttpd.ts';
 import { startNginx } from '../support/nginx.ts';
-import { phpEvents } from '../support/php.ts';
+import { PHP_LAYOUTS, phpEvents } from '../support/php.ts';
 import {
   DOKUWIKI,
   formOf,
@@ -24,12 +24,18 @@ import { lacks, lacksFile } from '../support/tools.ts';
 
 const SYMFONY = '/usr/share/php/Symfony/Bundle/FrameworkBundle/FrameworkBundle.php';
 
-/** What is cached has to be known to every worker, or an edit is seen by one of them only. */
 const MEDIAWIKI_SETTINGS = `
-$wgMainCacheType = CACHE_DB;
 $wgEnableUploads = true;
 $wgFileExtensions[] = 'txt';
 `;
+
+/** What is cached has to be known to every worker, or an edit is seen by one of them only. */
+const CACHES = {
+  isolated: '$wgMainCacheType = CACHE_DB;\n',
+  // APCu, if it is there: they have it in common, and the login is in it.
+  zygote:
+    '$wgMainCacheType = $wgSessionCacheType = function_exists("apcu_fetch") ? CACHE_ACCEL : CACHE_DB;\n',
+};
 
 /** Applications compile hundreds of files, which two busy cores take their time for. */
 vi.setConfig({ testTimeout: 60_000 });
@@ -37,12 +43,14 @@ vi.setConfig({ testTimeout: 60_000 });
 needPhp();
 
 const lacksMediaWiki = lacksFile(MEDIAWIKI, 'mediawiki') || lacks('nginx');
-test.skipIf(lacksMediaWiki)('MediaWiki behind nginx: login, edit, upload, redirect', async () => {
+const mediaWiki = test.skipIf(lacksMediaWiki).each(PHP_LAYOUTS);
+mediaWiki('MediaWiki, %s, behind nginx: login, edit, upload, redirect', async (layout) => {
   const folder = join(scratchFolder(), 'wiki');
   mkdirSync(folder);
-  const env = await installMediaWiki(folder, MEDIAWIKI_SETTINGS);
+  const env = await installMediaWiki(folder, MEDIAWIKI_SETTINGS + CACHES[layout]);
   const pool = await serveSite(
-    `root = "${MEDIAWIKI}"\n[env]\nMW_CONFIG_FILE = "${env.MW_CONFIG_FILE}"\n`,
+    `root = "${MEDIAWIKI}"\nphp-layout = "${layout}"\n` +
+      `[env]\nMW_CONFIG_FILE = "${env.MW_CONFIG_FILE}"\n`,
   );
   const nginx = await startNginx(pool.port);
   onTestFinished(() => nginx.stop());

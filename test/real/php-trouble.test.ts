@@ -9,7 +9,7 @@ import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { askOps, opsUrl } from '../support/ops.ts';
 import { isAlive, killOne, processesOf, waitUntil } from '../support/processes.ts';
-import { PHP_ECHO, phpEvents, phpPids, servePhp } from '../support/php.ts';
+import { PHP_ECHO, PHP_LAYOUTS, phpEvents, phpPids, servePhp } from '../support/php.ts';
 import { expectNothingLost } from '../support/recycling.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { serve, statusOfPool } from '../support/serve.ts';
@@ -27,21 +27,20 @@ async function ask(
   return { status: statusCode, text: await body.text() };
 }
 
-describe('a worker', () => {
+describe.each(PHP_LAYOUTS)('a worker, %s,', (layout) => {
   test('that is killed in a GET is replaced, and the GET answered by another', async () => {
-    const pool = await servePhp();
+    const pool = await servePhp([], layout);
     const file = join(scratchFolder(), 'died');
     expect((await ask(pool, `/die?file=${file}`)).status).toBe(200);
     expect((await ask(pool, '/die', 'POST')).status).toBe(502);
     await waitUntil('both replaced', () => phpPids(pool).length >= 4);
-    expect(phpEvents(pool, 'worker_crashed').map(({ signal }) => signal)).toEqual([
-      'SIGKILL',
-      'SIGKILL',
-    ]);
+    // A child is reaped by its parent, which keeps the signal to itself.
+    const signal = layout === 'isolated' ? 'SIGKILL' : null;
+    expect(phpEvents(pool, 'worker_crashed')).toMatchObject([{ signal }, { signal }]);
   });
 
   test('that fails says so in the log, and lives on', async () => {
-    const pool = await servePhp(['--workers', '1']);
+    const pool = await servePhp(['--workers', '1'], layout);
     const [pid] = phpPids(pool);
     expect((await ask(pool, '/fatal')).status).toBe(500);
     await waitUntil('its words', () => phpEvents(pool, 'php_stderr').length > 0);
@@ -55,7 +54,7 @@ describe('a worker', () => {
   });
 
   test('that takes too long is named with its script, answered for and replaced', async () => {
-    const pool = await servePhp(['--request-timeout', '4s', '--slow-log', '500ms']);
+    const pool = await servePhp(['--request-timeout', '4s', '--slow-log', '500ms'], layout);
     const [slow, stuck] = await Promise.all([
       ask(pool, '/slow?ms=2000'),
       ask(pool, '/slow?ms=30000'),
@@ -161,16 +160,21 @@ describe('a health check', () => {
     await Promise.all(waiting);
   });
 
+  test('has a worker of its own, which the public never meets', async () => {
+    const reserved = ['--health-path', '/health', '--health-mode', 'reserved'];
+    const pool = await servePhp(['--workers', '1', ...reserved], 'isolated');
+    const health = `${await opsUrl(pool)}/health`;
+    await waitUntil('the reserved one', async () => (await askOps(health)).status === 200);
+    expect((await ask(pool, '/')).text).toContain(`worker=${phpPids(pool)[0]}`);
+  });
+
   test('has a worker of its own while all others are stuck', async () => {
     const reserved = ['--health-path', '/health', '--health-mode', 'reserved'];
     const pool = await servePhp(['--drain-timeout', '100ms', ...reserved]);
     const health = `${await opsUrl(pool)}/health`;
     await waitUntil('the reserved one', async () => (await askOps(health)).status === 200);
     const stuck = [1, 2, 3].map(() => ask(pool, '/slow?ms=30000').catch(() => null));
-    await waitUntil('two stuck', async () => {
-      const { body } = await askOps(`${await opsUrl(pool)}/status`);
-      return [...body.matchAll(/"inFlight":\s*1/g)].length >= 2;
-    });
+    await waitUntil('two stuck', () => bothInFlight(pool));
     const { status, tookMs } = await askOps(health);
     expect(status).toBe(200);
     expect(tookMs).toBeLessThan(2000);
@@ -179,21 +183,28 @@ describe('a health check', () => {
   });
 });
 
-describe('the end', () => {
+describe.each(PHP_LAYOUTS)('the end, %s,', (layout) => {
   test('waits for what is in flight', async () => {
-    const pool = await servePhp();
+    const pool = await servePhp([], layout);
     const asked = [1, 2].map(() => ask(pool, '/slow?ms=1200'));
-    const inFlight = async (): Promise<boolean> => {
-      const { body } = await askOps(`${await opsUrl(pool)}/status`);
-      return [...body.matchAll(/"inFlight":\s*1/g)].length >= 2;
-    };
-    await waitUntil('both in flight', inFlight);
+    await waitUntil('both in flight', () => bothInFlight(pool));
     expect(await pool.stop()).toEqual({ code: 0, signal: null });
     expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200]);
   });
 
+  test('comes at its deadline, whatever scripts do', async () => {
+    const limits = ['--drain-timeout', '300ms', '--kill-timeout', '300ms'];
+    const pool = await servePhp(limits, layout);
+    const family = processesOf(pool.pid);
+    const asked = [1, 2].map(() => ask(pool, '/slow?ms=60000').catch(() => null));
+    await waitUntil('both in flight', () => bothInFlight(pool));
+    expect((await pool.stop()).code).toBe(5);
+    expect(family.filter(isAlive)).toEqual([]);
+    await Promise.all(asked);
+  });
+
   test('of a supervisor killed with -9 is the end of every php-cgi', async () => {
-    const pool = await servePhp();
+    const pool = await servePhp([], layout);
     const family = processesOf(pool.pid);
     expect(family).toEqual(expect.arrayContaining(phpPids(pool)));
     const asked = ask(pool, '/slow?ms=800').catch(() => null);
@@ -206,6 +217,12 @@ describe('the end', () => {
 describe('what cannot be served', () => {
   test.each([
     ['php-cgi', [PHP_ECHO, '--php-binary', '/nowhere/php-cgi'], 4, /ENOENT[\s\S]*apt-get install/],
+    [
+      'a parent',
+      [PHP_ECHO, '--php-layout', 'zygote', '--php-binary', '/nowhere/php-cgi'],
+      4,
+      /ENOENT[\s\S]*apt-get install/,
+    ],
     ['the root', ['--kind', 'php', '--root', '/nowhere'], 2, /there is no \/nowhere/],
     ['the script', ['/nowhere/index.php'], 2, /there is no \/nowhere\/index\.php/],
   ])('without %s it says what to do', async (_, args, code, message) => {
@@ -214,6 +231,11 @@ describe('what cannot be served', () => {
     expect(pool.stderr).toMatch(message);
   });
 });
+
+async function bothInFlight(pool: RunningCofferdam): Promise<boolean> {
+  const { body } = await askOps(`${await opsUrl(pool)}/status`);
+  return [...body.matchAll(/"inFlight":\s*1/g)].length >= 2;
+}
 
 /** The most memory that a process ever had; 0 once it is gone. */
 function peakBytes(pid: number): number {

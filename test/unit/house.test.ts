@@ -38,7 +38,7 @@ async function furnish(names: readonly string[], policy: Partial<Policy>): Promi
     });
     loops.push(loop);
     const workers = { loop };
-    pools.push({ name, workers, runners: () => [workers] });
+    pools.push({ name, workers, runners: () => [workers], commonBytes: () => 0 });
   }
   const send = (pool: string, ...events: readonly PoolEvent[]): void => {
     const { loop } = pools.find(({ name }) => name === pool)!.workers;

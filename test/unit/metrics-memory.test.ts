@@ -7,7 +7,9 @@ import { afterEach, describe, expect, test } from 'vitest';
 import {
   readSmapsRollup,
   readStatm,
+  readChildMemory,
   readFamilyMemory,
+  readParentMemory,
   readWorkerMemory,
   startTimeOf,
 } from '../../src/metrics/process-memory.ts';
@@ -51,6 +53,21 @@ describe('fixtures', () => {
         'RssFile:\t  50 kB\nRssShmem:\t  10 kB\nVmSwap:\t  7 kB\n',
     });
     expect(readWorkerMemory(7, { root })).toEqual({ anonBytes: 57 * 1024, rssBytes: 100 * 1024 });
+  });
+
+  test('of a child is without what it shares, which its parent has once', () => {
+    const status = (anon: number, shmem: number): string =>
+      `Name:\tphp-cgi\nVmRSS:\t ${anon + shmem + 30} kB\nRssAnon:\t ${anon} kB\n` +
+      `RssFile:\t 30 kB\nRssShmem:\t ${shmem} kB\nVmSwap:\t 2 kB\n`;
+    const files = { status: status(10, 4), '../8/status': status(20, 50) };
+    const root = fakeProcess(files);
+    const kib = 1024;
+    expect(readChildMemory(8, { root })).toEqual({ anonBytes: 22 * kib, rssBytes: 50 * kib });
+    expect(readParentMemory(7, [8, 9], { root })).toEqual({
+      anonBytes: (10 + 2 + 50) * kib,
+      rssBytes: (10 + 30 + 50) * kib,
+    });
+    expect(readParentMemory(9, [8], { root })).toBeNull();
   });
 
   test('of a family is that of all that it started, by whichever thread', () => {

@@ -129,13 +129,9 @@ function isSilent(member: Member<Job>): boolean {
 async function bringUp(crew: Crew, member: Member<Job>): Promise<void> {
   const order = orders.get(member)!;
   if (member.phase !== 'connecting') return;
-  const check = (): Promise<boolean> => member.upstream.check?.() ?? reach(order.address);
-  for (let pauseMs = FIRST_PAUSE_MS; !(await check()); pauseMs *= 2) {
-    await sleep(Math.min(pauseMs, LAST_PAUSE_MS));
-    if (member.phase !== 'connecting') return;
-  }
+  const refusal = await connect(member, order);
   if (member.phase !== 'connecting') return;
-  const problem = member.joined ? null : await warmUp(crew, member, order.warmupPath);
+  const problem = refusal ?? (member.joined ? null : await warmUp(crew, member, order.warmupPath));
   if (member.phase !== 'connecting' && member.phase !== 'warming') return;
   if (problem !== null) {
     return crew.tell({ type: 'refused', worker: member.id, message: problem });
@@ -144,6 +140,21 @@ async function bringUp(crew: Crew, member: Member<Job>): Promise<void> {
   if (!member.joined) crew.tell({ type: 'joined', worker: member.id });
   member.joined = true;
   pump(crew.dispatch());
+}
+
+/** Until it answers, or says why it never will, or nobody waits for it any more. */
+async function connect(member: Member<Job>, { address }: WorkerOrder): Promise<string | null> {
+  const { upstream } = member;
+  for (let pauseMs = FIRST_PAUSE_MS; member.phase === 'connecting'; pauseMs *= 2) {
+    try {
+      if (await (upstream.check?.() ?? reach(address))) return null;
+    } catch (error) {
+      // One that has served knows how to; what keeps it from answering now will pass.
+      if (!member.joined) return error instanceof Error ? error.message : String(error);
+    }
+    await sleep(Math.min(pauseMs, LAST_PAUSE_MS));
+  }
+  return null;
 }
 
 /** What is wrong with it, or null. A page that is not there has warmed the app up as well. */

@@ -1,6 +1,7 @@
 /** The gateway's process: started by the supervisor like an app, spoken to over plain IPC. */
 import type { WorkerOrder } from './crew.ts';
-import { createFastCgiUpstream } from './fastcgi/upstream.ts';
+import { createFastCgiUpstream, type FastCgiOptions } from './fastcgi/upstream.ts';
+import { createZygoteUpstream, type ChildBook } from './fastcgi/zygote.ts';
 import { sendFile } from './files.ts';
 import { createGateway, type UpstreamContext } from './gateway.ts';
 import { createHttpUpstream } from './forward-http.ts';
@@ -21,6 +22,7 @@ const ORPHAN_MS = 10_000;
 
 const locate = createLocator();
 const sites = new WeakMap<GatewaySettings, Site>();
+const children: ChildBook = new Map();
 
 await main();
 
@@ -48,10 +50,11 @@ async function main(): Promise<void> {
   else front.listen(brief.listen.port, brief.listen.host);
 }
 
-function createUpstream({ address, slot }: WorkerOrder, context: UpstreamContext): Upstream {
+function createUpstream(order: WorkerOrder, context: UpstreamContext): Upstream {
+  const { worker, address, slot, child } = order;
   const { settings, report } = context;
   if (settings().kind === 'http') return createHttpUpstream(address);
-  return createFastCgiUpstream({
+  const options: FastCgiOptions = {
     slot,
     // Whoever can connect to a FastCGI port can run any script: there are no others than sockets.
     socketPath: address.kind === 'unix' ? address.path : '',
@@ -61,6 +64,13 @@ function createUpstream({ address, slot }: WorkerOrder, context: UpstreamContext
     },
     sendFile,
     onStderr: ({ visit, text }) => report.phpSaid(visit, slot, text),
+  };
+  if (child === undefined) return createFastCgiUpstream(options);
+  return createZygoteUpstream(options, {
+    ...child,
+    book: children,
+    onChild: (pid) => tell({ type: 'child', worker, pid }),
+    onLost: () => tell({ type: 'lost', worker }),
   });
 }
 

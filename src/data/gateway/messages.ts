@@ -28,6 +28,8 @@ export type ToGateway =
       readonly warmupPath: string | null;
       /** Kept for health asks: never gets the public's requests. */
       readonly reserved: boolean;
+      /** It is one of the children of who listens there; absent = the address is its own. */
+      readonly child?: ChildOrder;
     }
   /**
    * No new requests for it; say `drained` when it holds none. The deadlines are the supervisor's to
@@ -51,8 +53,22 @@ export type ToGateway =
       readonly timeoutMs: number;
     };
 
+/** Which child of a php-cgi parent a worker may be. */
+export interface ChildOrder {
+  /** Path of the script by which a child tells its pid. */
+  readonly pidScript: string;
+  /** The one that it is already, by another gateway that is gone; null = any that is nobody's. */
+  readonly pid: number | null;
+  /** Those of all other workers, also of those that are about to end. */
+  readonly taken: readonly number[];
+}
+
 export type FromGateway =
   | { readonly type: 'joined'; readonly worker: UpstreamId }
+  /** A worker that is a child: this one, and it has a connection. Before `joined`. */
+  | { readonly type: 'child'; readonly worker: UpstreamId; readonly pid: number }
+  /** That connection is closed: whether its process is there, only its pid can tell from now on. */
+  | { readonly type: 'lost'; readonly worker: UpstreamId }
   /** The warm-up request failed. */
   | { readonly type: 'refused'; readonly worker: UpstreamId; readonly message: string }
   | { readonly type: 'report'; readonly worker: UpstreamId; readonly report: WorkerReport }

@@ -92,7 +92,10 @@ export type ForwardResult =
 export interface Upstream {
   /** Never rejects. The last visit (`last`) leaves no connection behind at the worker. */
   forward(visit: Visit, options: { readonly last: boolean }): Promise<ForwardResult>;
-  /** Whether the worker answers; where absent, a connection to its address tells. Never rejects. */
+  /**
+   * Whether the worker answers; where absent, a connection to its address tells. Rejects with a
+   * sentence when it never will.
+   */
   check?(): Promise<boolean>;
   /**
    * Whether it says anything to anybody; to be called each second, where it is watched. `isIdle`:

@@ -64,9 +64,9 @@ export function phpSocketPath(folder: string, name: string): string | null {
 
 /**
  * Tells the process id of a zygote's child; to be written beside the socket. SO_PEERCRED cannot: it
- * names the parent, which called listen().
+ * names the parent, which called listen(). On a line of its own: `auto_prepend_file` may talk, too.
  */
-export const PID_SCRIPT = '<?php echo getmypid();\n';
+export const PID_SCRIPT = '<?php echo "\\ncofferdam-pid=", getmypid(), "\\n";\n';
 
 // --- internal ---
 

@@ -50,11 +50,7 @@ export function createFastCgiUpstream(options: FastCgiOptions): Upstream {
 }
 
 /** The upstream over connections from `open`, which is asked whenever there is none. */
-export function serveOver(
-  options: FastCgiOptions,
-  open: () => Promise<Connection>,
-  first: Connection | null = null,
-): Upstream {
+export function serveOver(options: FastCgiOptions, open: () => Promise<Connection>): Upstream {
   let connection: Connection | null = null;
   let isBusy = false;
   let isReleased = false;
@@ -69,7 +65,6 @@ export function serveOver(
       onClosed: () => (connection = null),
     });
   }
-  if (first !== null) idle(first);
 
   async function connectWorker(signal?: VisitSignal): Promise<Connection> {
     const made = connection ?? (await open());

@@ -1,101 +1,128 @@
 /**
- * A child of a php-cgi parent as a worker. All children accept on one socket, so what makes one of
- * them a worker of its own is a connection that is opened once, never shared and never opened
- * again: when it is lost, so is the worker.
+ * A child of a php-cgi parent as a worker. All children accept on one socket, so each connection
+ * begins with the question who took it, and belongs to the worker whose child that is.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Upstream } from '../types.ts';
+import { askPid } from './child-pid.ts';
 import { openConnection, type Connection } from './connection.ts';
-import { encodeHead } from './record.ts';
 import { serveOver, type FastCgiOptions } from './upstream.ts';
 
-export interface ZygoteChild {
-  readonly pid: number;
-  readonly upstream: Upstream;
-}
+/**
+ * One for each gateway: whose the children are, by pid. False = that worker has no use for a
+ * connection.
+ */
+export type ChildBook = Map<number, (connection: Connection) => boolean>;
 
-export interface ZygoteOptions extends FastCgiOptions {
+export interface ChildOptions {
   /** Absolute path of the file with PID_SCRIPT. */
   readonly pidScript: string;
-  /** Its connection is closed: it can be anybody's now, so its process has to end. Once. */
-  readonly onLost: (pid: number) => void;
-  /** Children that were told to end: one that heard it while idle still takes a connection. */
-  readonly isCondemned: (pid: number) => boolean;
-  /** For the whole of it: connect, be accepted by a child that is free, hear its pid. */
-  readonly timeoutMs: number;
+  readonly book: ChildBook;
+  /** The child that it was already, at another gateway; null = any that is nobody's. */
+  readonly pid: number | null;
+  /** Children that are not to be taken: another gateway's, or about to end. */
+  readonly taken: readonly number[];
+  /** It has a connection; again after each loss. */
+  readonly onChild: (pid: number) => void;
+  /** Its connection is closed. Its child may still run, or be gone. */
+  readonly onLost: () => void;
+  /** How long a connection may wait for a child to accept it and to answer. */
+  readonly patienceMs?: number;
 }
 
 /**
- * Takes the next free child. Rejects when nobody listens, when none is free in time, or when the
- * script does not run (open_basedir that leaves it out).
+ * `check` takes a child, or finds the same one again: a child stays its worker's for as long as
+ * that is not destroyed, so no other is ever given the requests that it has left.
  */
-export async function adoptChild(options: ZygoteOptions): Promise<ZygoteChild> {
-  const deadline = performance.now() + options.timeoutMs;
-  let [pid, connection] = await connectChild(options, deadline);
-  while (options.isCondemned(pid)) {
-    // Without a connection it ends at once; asked again too soon, it would be accepting still.
-    connection.close('it is about to end');
-    await sleep(RETRY_MS);
-    [pid, connection] = await connectChild(options, deadline);
+export function createZygoteUpstream(options: FastCgiOptions, order: ChildOptions): Upstream {
+  const { book, pidScript, patienceMs = PATIENCE_MS } = order;
+  let { pid } = order;
+  /** The connection to its child, and whether `serveOver` has it. */
+  let own: Connection | null = null;
+  let given: Connection | null = null;
+  /** The one that is asked whose it is. */
+  let asked: Connection | null = null;
+  let isOpening = false;
+  let isReleased = false;
+  let isDestroyed = false;
+
+  const isConnected = (): boolean => own?.isOpen === true;
+  /** One that is let go takes a connection only to hear that it is done with its last request. */
+  const isWanted = (): boolean => !isDestroyed && (!isReleased || isOpening) && !isConnected();
+
+  function take(connection: Connection): boolean {
+    if (pid === null || !isWanted()) return false;
+    own = connection;
+    connection.listen({
+      onParts: () => connection.close('the worker spoke without being asked'),
+      onClosed: () => undefined,
+    });
+    void connection.closed.then(order.onLost);
+    order.onChild(pid);
+    return true;
   }
-  void connection.closed.then(() => options.onLost(pid));
-  return { pid, upstream: serveOver(options, refuseAnother, connection) };
+
+  function claim(child: number): boolean {
+    if (pid !== null || !isWanted() || order.taken.includes(child)) return false;
+    pid = child;
+    book.set(child, take);
+    return true;
+  }
+
+  async function check(): Promise<boolean> {
+    if (isConnected() || !isWanted()) return isConnected();
+    const connection = await openConnection(options.socketPath).catch(() => null);
+    if (connection === null) return false;
+    asked = connection;
+    const child = await askPid(connection, pidScript, patienceMs);
+    asked = null;
+    if (child === null) return false;
+    if (!book.has(child)) claim(child);
+    // It may well be the one that another worker looks for.
+    if (book.get(child)?.(connection) !== true) connection.close('nobody wants this child');
+    return isConnected();
+  }
+
+  async function open(): Promise<Connection> {
+    isOpening = true;
+    try {
+      for (let pauseMs = FIRST_PAUSE_MS; !(await check()); pauseMs *= 2) {
+        if (isDestroyed) throw new Error('the worker is gone');
+        await sleep(Math.min(pauseMs, LAST_PAUSE_MS));
+      }
+      given = own;
+      return own!;
+    } finally {
+      isOpening = false;
+    }
+  }
+
+  if (pid !== null) book.set(pid, take);
+  const inner = serveOver(options, open);
+  return {
+    forward: (visit, end) => inner.forward(visit, end),
+    check,
+    release() {
+      isReleased = true;
+      inner.release();
+      if (own !== given) own?.close('released');
+      if (!isOpening) asked?.close('released');
+    },
+    destroy() {
+      isDestroyed = true;
+      if (pid !== null && book.get(pid) === take) book.delete(pid);
+      inner.destroy();
+      own?.close('destroyed');
+      asked?.close('destroyed');
+    },
+  };
 }
 
 // --- internal ---
 
-/** A pid has few digits; a page of warnings shall not be taken for one. */
-const ANSWER_MAX_BYTES = 4 * 1024;
+/** php-cgi needs 6 ms from TERM to its end, and a fork less than that. */
+const FIRST_PAUSE_MS = 5;
+const LAST_PAUSE_MS = 250;
 
-/** php-cgi needs 6 ms from TERM to its end. */
-const RETRY_MS = 10;
-
-async function connectChild(
-  options: ZygoteOptions,
-  deadline: number,
-): Promise<[pid: number, connection: Connection]> {
-  const connection = await openConnection(options.socketPath);
-  const leftMs = Math.max(0, deadline - performance.now());
-  const timer = setTimeout(() => connection.close('no child was free in time'), leftMs);
-  try {
-    return [await askPid(connection, options.pidScript), connection];
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function askPid(connection: Connection, script: string): Promise<number> {
-  const file = Buffer.from(script, 'utf8').toString('latin1');
-  const variables = new Map([
-    ['REQUEST_METHOD', 'GET'],
-    ['SCRIPT_FILENAME', file],
-    ['SCRIPT_NAME', '/pid'],
-    ['REDIRECT_STATUS', '200'],
-  ]);
-  const head = encodeHead(variables, { keep: true, hasBody: false });
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const give = (problem: string): void => {
-      reject(new Error(`php-cgi does not tell its pid: ${problem}`));
-      connection.close(problem);
-    };
-    connection.listen({
-      onParts(parts) {
-        for (const part of parts) {
-          if (part.type === 'stdout') text += part.content.toString('latin1');
-          if (text.length > ANSWER_MAX_BYTES) return give('it talks too much');
-          if (part.type !== 'end') continue;
-          const pid = Number(/\r?\n\r?\n(\d+)$/.exec(text)?.[1]);
-          return Number.isSafeInteger(pid) ? resolve(pid) : give(text.slice(0, 200));
-        }
-      },
-      onClosed: (detail) => give(detail),
-    });
-    if (head === null) give('the path of its script is too long');
-    else connection.send([head]);
-  });
-}
-
-function refuseAnother(): Promise<Connection> {
-  return Promise.reject(new Error('the connection to this worker is lost'));
-}
+/** All may be busy; who waits in line for so long gets in line again. */
+const PATIENCE_MS = 2_000;
