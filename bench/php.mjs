@@ -75,7 +75,7 @@ const CASES = {
     path: '/index.php?title=Main_Page',
     app: 'wiki',
     // The first pages take seconds: everybody compiles, and fills the caches of the wiki.
-    warmUp: 12,
+    warmUp: 8,
   },
   recycling: {
     title: `20 ms page, a new worker after ${MAX_REQUESTS} requests`,
