@@ -278,11 +278,14 @@ function pidIn(file) {
   }
 }
 
-/** TERM to the root, then KILL to what is left of its tree. */
+/** TERM to the root, to the others when it has gone, then KILL to what is left of its tree. */
 async function endTree(pid) {
   const tree = treeOf(pid);
   signal(pid, 'SIGTERM');
   const deadline = performance.now() + STOP_TIMEOUT_MS;
+  while (isAlive(pid) && performance.now() < deadline) await sleep(50);
+  // php-fpm beside nginx is nobody's to end.
+  for (const each of tree.filter(isAlive)) signal(each, 'SIGTERM');
   while (tree.some(isAlive) && performance.now() < deadline) await sleep(50);
   for (const each of tree) signal(each, 'SIGKILL');
 }

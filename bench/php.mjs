@@ -43,7 +43,7 @@ const CROWD = 256;
 const FLOOD = { rate: 400, patienceMs: 1000 };
 /** Half a second of work, to whoever can be told how many may wait, or for how long. */
 const SHORT_QUEUE = { length: 100, timeout: '500ms' };
-/** Until the last of a crowd has been answered, though it left. */
+/** Workers of others go on for those who left when the warm-up was over: until they are through. */
 const SETTLE_MS = 3000;
 const MAX_REQUESTS = 300;
 const MIB = 2 ** 20;
@@ -61,7 +61,6 @@ const CASES = {
     title: `the 20 ms page, ${CROWD} connections`,
     path: '/wait.php',
     connections: CROWD,
-    // What is left of a warm-up would wait in front of it.
     warmUp: 0,
   },
   flood: {
@@ -75,7 +74,8 @@ const CASES = {
     path: '/index.php?title=Main_Page',
     app: 'wiki',
     // The first pages take seconds: everybody compiles, and fills the caches of the wiki.
-    warmUp: 12,
+    warmUp: 8,
+    settles: true,
   },
   recycling: {
     title: `20 ms page, a new worker after ${MAX_REQUESTS} requests`,
@@ -157,7 +157,7 @@ async function measure(plan, cases, home) {
       const url = new URL(path, running.url).href;
       const load = { connections, args };
       if (warmUp > 0) await wrk(url, { ...load, seconds: warmUp });
-      else await sleep(SETTLE_MS);
+      if (CASES[key].settles === true) await sleep(SETTLE_MS);
       const before = cpuSecondsOf(running.pid);
       const { flood } = CASES[key];
       const result =

@@ -45,6 +45,7 @@ describe('over TLS', () => {
     const session = connectHttp2(gateway.url, { ca: TEST_CA });
     session.on('error', () => undefined);
     onTestFinished(() => session.destroy());
+    let begun = 0;
     const ask = (
       fields: Record<string, string | string[]>,
       body = '',
@@ -53,7 +54,10 @@ describe('over TLS', () => {
         const stream = session.request(fields, { endStream: body === '' });
         let status = 0;
         let text = '';
-        stream.on('response', (head) => (status = head[':status'] ?? 0));
+        stream.on('response', (head) => {
+          status = head[':status'] ?? 0;
+          begun += 1;
+        });
         stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
         stream.on('error', reject);
         stream.on('end', () => resolve({ status, text }));
@@ -67,7 +71,7 @@ describe('over TLS', () => {
     const cut = expect(ask({ ':path': '/download?bytes=5000000&ms=20' })).rejects.toThrow(
       /INTERNAL_ERROR/,
     );
-    await gateway.hear('report', ({ report }) => report.inFlight === 1);
+    await waitUntil('the third answer has begun', () => begun === 3);
     await worker.kill();
     await cut;
   });

@@ -11,6 +11,8 @@ export interface Spool {
   /** Null: taken. A promise: wait for it before the next chunk. */
   write(chunk: Buffer): Promise<void> | null;
   size(): number;
+  /** All of it while it lies in memory; null once it lies in a file. */
+  pieces(): readonly Buffer[] | null;
   /** From the beginning, as often as one likes. */
   read(): Readable;
   dispose(): void;
@@ -43,6 +45,7 @@ export function createSpool(aboveBytes: number): Spool {
       return size > aboveBytes || heldBytes > HELD_MEMORY_BYTES ? moveToFile() : null;
     },
     size: () => size,
+    pieces: () => (file === null ? chunks : null),
     read() {
       const reader =
         file === null

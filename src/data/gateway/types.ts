@@ -33,6 +33,8 @@ export interface VisitBody {
   /** A fresh stream over the body; may be called again (for a retry) only if `replayable`. */
   open(): Readable;
   readonly replayable: boolean;
+  /** All of it, where it is in memory; else null. */
+  pieces?(): readonly Buffer[] | null;
 }
 
 /** Why a visit was ended before its answer. */

@@ -62,12 +62,23 @@ export function encodeHead(
   return buffer;
 }
 
-/** A piece of the body as STDIN records; the pieces themselves are not copied. */
-export function encodeBody(piece: Buffer): Buffer[] {
+/** Pieces of the body as STDIN records, full ones but for the last; nothing is copied. */
+export function encodeBody(pieces: readonly Buffer[]): Buffer[] {
   const parts: Buffer[] = [];
-  for (let at = 0; at < piece.length; at += STDIN_CHUNK_BYTES) {
-    const content = piece.subarray(at, at + STDIN_CHUNK_BYTES);
-    parts.push(header(RECORD.stdin, content.length), content);
+  let left = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  let room = 0;
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length;) {
+      if (room === 0) {
+        room = Math.min(left, STDIN_CHUNK_BYTES);
+        parts.push(header(RECORD.stdin, room));
+      }
+      const content = piece.subarray(at, at + room);
+      parts.push(content);
+      at += content.length;
+      room -= content.length;
+      left -= content.length;
+    }
   }
   return parts;
 }
