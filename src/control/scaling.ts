@@ -158,9 +158,11 @@ function round(share: number): number {
 function roomOf(pool: PoolState): number {
   const { budgetBytes, surge } = pool.policy;
   const floorBytes = surgeBytes(pool);
-  if (budgetBytes === 0 || floorBytes === 0) return Infinity;
+  if (budgetBytes === 0) return Infinity;
   const slots = new Set([...pool.workers.values()].map(({ slot }) => slot));
   const live = [...slots].filter((slot) => slot <= pool.size).length;
+  // A new configuration was not sampled yet.
+  if (floorBytes === 0) return usedBytes(pool) < budgetBytes ? Infinity : live;
   const freeBytes = budgetBytes - usedBytes(pool) - Math.min(surge, 1) * floorBytes;
   return live + Math.max(0, Math.floor(freeBytes / (floorBytes * FLOOR_HEADROOM)));
 }

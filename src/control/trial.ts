@@ -73,12 +73,13 @@ export function rollBack(turn: Turn, detail: string): void {
   const { pool, now } = turn;
   const { trial } = pool;
   if (trial === null) return;
-  const { epoch, slot, startedAt } = trial;
+  const { epoch, slot, startedAt, isProved } = trial;
   pool.trial = null;
   if (slot !== null) {
     const { recycle } = slotOf(turn, slot);
     // Broken first, its slot is empty: it is filled again, and that is no recycle any more.
-    if (recycle?.replacedAt === null) changeSlot(turn, slot, { recycle: null });
+    // After the proof it is another one, which replaces the canary.
+    if (recycle?.replacedAt === null && !isProved) changeSlot(turn, slot, { recycle: null });
     // One that was ready serves on until it is replaced, and is never born again.
     if (slotOf(turn, slot).epoch === epoch) changeSlot(turn, slot, { epoch: pool.epoch });
   }

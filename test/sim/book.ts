@@ -52,6 +52,8 @@ export interface Book {
     /** Its first worker was ready. */
     readonly isProved: boolean;
   } | null;
+  /** Configurations whose first worker was ready while other pools still tried. */
+  readonly proved: Set<number>;
   /** The trial is over, and the others follow. */
   rolling: boolean;
   /** Configuration of the last worker of a slot that was ready. */
@@ -105,6 +107,7 @@ export function createBook(policy: Policy, latenessMs: number): Book {
     epoch: 0,
     reloads: 0,
     trial: null,
+    proved: new Set(),
     rolling: false,
     slotEpochs: new Map(),
     waiting: 0,

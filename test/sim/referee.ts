@@ -34,7 +34,7 @@ export function createReferee({ policy, latenessMs, isHoused }: RefereeOptions):
       checkCounters(book, state);
       if (isHoused !== true) checkBudget(book, state);
       checkDemand(book, state);
-      if (event.type === 'suspended' && !overdue) checkSuspension(effects);
+      if (event.type === 'suspended' && !overdue) checkSuspension(book, effects, now);
     },
   };
 }
@@ -110,12 +110,16 @@ function checkCounters(book: Book, state: PoolState): void {
 }
 
 /** A worker that became old meanwhile may be replaced; nobody may be blamed for the gap. */
-function checkSuspension(effects: readonly Effect[]): void {
+function checkSuspension(book: Book, effects: readonly Effect[], now: number): void {
   const drained = new Set<number>();
   for (const effect of effects) {
     if (effect.type === 'drain') drained.add(effect.worker);
+    // One that makes room for something urgent is not cut for the gap: that was judged already.
+    const hurried =
+      effect.type === 'cut' && now < (book.live.get(effect.worker)?.longCutAt ?? -Infinity);
+    const ends = (effect.type === 'signal' || effect.type === 'cut') && !hurried;
     const blamed =
-      ((effect.type === 'signal' || effect.type === 'cut') && !drained.has(effect.worker)) ||
+      (ends && !drained.has(effect.worker)) ||
       (effect.type === 'tell' && BLAME.has(effect.told.event));
     rule(!blamed, 'a worker pays for the suspension of its supervisor');
   }

@@ -241,6 +241,7 @@ function judgeProof(book: Book, { epoch }: Extract<Told, { event: 'canary_ready'
   rule(!trial.isProved, `epoch ${epoch} is proved twice`);
   rule(hasServing(book, epoch), 'proved without a canary that serves');
   book.trial = { ...trial, isProved: true };
+  book.proved.add(epoch);
 }
 
 /** By itself a pool never grows above its budget; one worker there has to be. */
@@ -283,7 +284,9 @@ function judgeRollback(
   if (!isNewer) book.trial = null;
   if (!isAsked) book.bootFailed += 1;
   for (const [at, own] of book.slotEpochs) if (own === epoch) book.slotEpochs.set(at, book.epoch);
-  if (slot !== null && book.open.get(slot)?.replaced === false) book.open.delete(slot);
+  // Whoever was proved is replaced like anybody else, and that goes on.
+  if (slot === null || book.proved.has(epoch)) return;
+  if (book.open.get(slot)?.replaced === false) book.open.delete(slot);
 }
 
 function judgeReloaded(book: Book): void {

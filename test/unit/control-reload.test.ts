@@ -202,6 +202,19 @@ describe('a reload of several pools', () => {
     expect(player.send({ type: 'commit', epoch: 1 })).toEqual([]);
   });
 
+  test('goes back while who was proved is being replaced for a reason of its own', () => {
+    const player = startReady();
+    player.send(reload);
+    player.ready(3);
+    leave(player, 1);
+    expect(player.send({ type: 'recycle', slot: 1, reason: 'manual' })).toEqual(['spawn 4']);
+    player.send({ type: 'roll_back', epoch: 1, detail: 'others' });
+    expect(totals(player.state).recyclesInProgress).toBe(1);
+    expect(player.ready(4)).toEqual(['drain 3']);
+    leave(player, 3);
+    expect(epochs(player)).toEqual([0, 0]);
+  });
+
   test('goes back before its own first worker is ready', () => {
     const player = startReady();
     player.send(reload);

@@ -98,6 +98,20 @@ test('every pool hears what the others use, and exactly one has to make room', a
   expect(states.map(({ mayReclaim }) => mayReclaim)).toEqual([true, false]);
 });
 
+test('who has to make room changes hands with the turn that made it so, not a second later', async () => {
+  const { pools, send } = await furnish(['web', 'api'], { budgetBytes: 500 * MIB, minAgeMs: 0 });
+  const room = (): boolean[] => pools.map(({ workers }) => workers.loop.state().mayReclaim);
+  for (const pool of ['web', 'api']) {
+    send(pool, { type: 'sample', worker: 1, memoryBytes: 40 * MIB });
+  }
+  await turns();
+  expect(room()).toEqual([true, false]);
+  // Now it is the other one that has something to give back.
+  send('api', { type: 'sample', worker: 1, memoryBytes: 100 * MIB });
+  await turns();
+  expect(room()).toEqual([false, true]);
+});
+
 test('a reload rolls in no pool before the first workers of all serve', async () => {
   const { pools, told, send } = await furnish(['web', 'api'], {});
   const reload = { type: 'reload', policy: POLICY, isJoint: true } as const;
