@@ -11,6 +11,8 @@ const RUN_MS = 170_000;
 /** Ends by its requests, so that a slow machine has as many checkpoints. */
 const QUICK = ['--duration', '60s', '--rate', '200', '--rest', 'off', '--json', '--no-report'];
 const SMALL = ['--requests', '600', '--batch', '20'];
+/** Below 40 requests per second the search takes small steps: each keeps 100 kB. */
+const HEAVY = ['--requests', '300', '--batch', '10', '--rate', '39'];
 const LARGE = ['--requests', '4000', '--batch', '100', '--rate', '400'];
 
 interface Example {
@@ -23,7 +25,7 @@ interface Example {
 }
 
 const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
-  'leaky-express': [{ app: '', flags: SMALL, holder: 'sessions' }],
+  'leaky-express': [{ app: '', flags: HEAVY, holder: 'sessions' }],
   'leak-ab': [
     { app: 'after.mjs', flags: LARGE, holder: 'recent', small: true },
     { app: 'before.mjs', flags: SMALL, holder: null },
