@@ -35,6 +35,9 @@ const RUN_LIMIT_MS = 300_000;
 
 let builtAddon;
 
+/** By app and Node. */
+const truths = new Map();
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
 
 async function main() {
@@ -211,8 +214,6 @@ export function rankOf(entry, culprit) {
   const found = ranks.filter((rank) => rank > 0);
   return found.length === 0 ? null : Math.min(...found);
 }
-
-const truths = new Map();
 
 /** What truth.cjs prints: once for each app and Node. */
 function measureTruth(app, node) {

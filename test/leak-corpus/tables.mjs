@@ -66,7 +66,13 @@ function shares(ran) {
       known.filter(({ covered }) => covered),
       known,
     )}.`,
+    `- Time of a run in the median: leaks ${medianSeconds(found)}, healthy apps ${medianSeconds(healthy)}.`,
   ];
+}
+
+function medianSeconds(runs) {
+  const times = runs.map(({ elapsedMs }) => elapsedMs ?? 0).toSorted((a, b) => a - b);
+  return `${Math.round((times[times.length >> 1] ?? 0) / 1000)} s`;
 }
 
 function cellOf({ kind, signal, rate, rank, right, culprit, leaks, truth, covered }) {

@@ -3,15 +3,21 @@ import { expect, test } from 'vitest';
 import type { Outcome } from '../../src/leak/experiment.ts';
 import { OPEN } from '../../src/leak/finding.ts';
 import { buildReport } from '../../src/leak/report.ts';
-import type { Rate } from '../../src/leak/verdict.ts';
+import type { Report } from '../../src/leak/report.ts';
+import { renderText } from '../../src/leak/report-text.ts';
+import type { Finding, Rate, Verdict } from '../../src/leak/verdict.ts';
 import type { Sample, Signal } from '../../src/leak/series.ts';
 
 const MIB = 2 ** 20;
 
 function advise(signal: Signal, rate: Rate, trafficPerSecond = 50): readonly string[] {
+  return reportOf({ ...OPEN, kind: 'leak', signal, rate }, trafficPerSecond).advice;
+}
+
+function reportOf(verdict: Verdict, trafficPerSecond = 50): Report {
   const first = { phase: 'load', anonBytes: 112 * MIB, rssBytes: 150 * MIB, descriptors: 24 };
   const outcome: Outcome = {
-    verdict: { ...OPEN, kind: 'leak', signal, rate },
+    verdict,
     samples: [first as Sample],
     culprit: null,
     death: null,
@@ -25,7 +31,7 @@ function advise(signal: Signal, rate: Rate, trafficPerSecond = 50): readonly str
   };
   const at = new Date(0);
   const limitBytes = 512 * MIB;
-  return buildReport(outcome, { app: 'a', command: '', at, limitBytes, trafficPerSecond }).advice;
+  return buildReport(outcome, { app: 'a', command: '', at, limitBytes, trafficPerSecond });
 }
 
 test('bytes per request: growth a day, time to the limit, requests that fit', () => {
@@ -56,4 +62,14 @@ test('descriptors meet their own limit; idle growth knows no requests', () => {
   expect(advise('heap', idle)).toEqual([
     'Idle or not that is 8.6 GB a day; a limit of 512 MiB lasts 70 min.',
   ]);
+});
+
+test('what was ruled out has a heading only where something was', () => {
+  const flat: Finding = { signal: 'external', looks: [], visible: 64, state: 'flat' };
+  const text = (findings: Finding[]) =>
+    renderText(reportOf({ ...OPEN, findings, because: 'too few' }), (_, word) => word, '/');
+  expect(text([])).not.toContain('Ruled out');
+  expect(text([flat])).toContain(
+    'Ruled out\n  external buffers: does not grow; 64 B per request would have been seen\n',
+  );
 });

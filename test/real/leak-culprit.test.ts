@@ -82,6 +82,23 @@ describe('who holds it, in real apps', () => {
   );
 });
 
+test(
+  'a search that takes too long ends, and says what is missing',
+  async () => {
+    const { suspects, sites, notes } = await searchCulprit(corpus('interval'), {
+      signals: ['heap', 'handles'],
+      culprit: { snapshotFolder: null, limitMs: 1 },
+    });
+    expect({ suspects, sites }).toEqual({ suspects: [], sites: [] });
+    expect(notes.map((note) => note.split(':')[0])).toEqual([
+      'no allocation profile',
+      'no heap snapshots',
+      'no creating sites',
+    ]);
+  },
+  RUN_MS,
+);
+
 describe('who made it, in real apps', () => {
   test.each([
     ['unclosed-file', ['descriptors'], 'file descriptor', 'fs.open'],
