@@ -26,6 +26,8 @@ export interface Reloading {
 
 type Parameters = Readonly<Record<string, unknown>>;
 
+const STATUS_SHOWS = { hint: '`cofferdam status` shows pools and slots.' } as const;
+
 export function createCommands(options: CommandsOptions): ControlHandler {
   const commands: Readonly<Record<string, (parameters: Parameters) => Promise<Reply> | Reply>> = {
     status: () => ({ ok: true, status: options.status() }),
@@ -67,7 +69,10 @@ function poolsFor({ pool }: Parameters, { pools }: CommandsOptions): readonly Ap
   const names = pools.map(({ name }) => name).join(', ');
   throw new CofferdamError(
     'COF_USAGE',
-    `there is no pool ${JSON.stringify(pool)}; there are ${names}`,
+    pools.length === 1
+      ? `there is no pool ${JSON.stringify(pool)}; the only one is ${names}`
+      : `there is no pool ${JSON.stringify(pool)}; there are ${names}`,
+    STATUS_SHOWS,
   );
 }
 
@@ -137,6 +142,7 @@ function recycleIn(
       isOneOfMany
         ? `slot ${JSON.stringify(asked)} of which pool? Name it: ${name}/${JSON.stringify(asked)}`
         : `there is no slot ${JSON.stringify(asked)}; the slots are ${slots.join(', ')}`,
+      STATUS_SHOWS,
     );
   }
   const recycled = options.waiters.wait(name, asked === null ? slots : [asked]);

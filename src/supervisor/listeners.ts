@@ -41,8 +41,8 @@ export interface Listeners {
   /** A worker took one of them for this address. False when another has done so already. */
   claim(activated: ListenKey, listener: Omit<Listener, 'fd'>): boolean;
   all(): readonly Listener[];
-  /** The TCP ports among them. */
-  ports(): ReadonlySet<number>;
+  /** Where those among them listen that have a port. */
+  addresses(): readonly Extract<ListenAddress, { kind: 'tcp' }>[];
   /** Closes every socket; removes the files of unix sockets, which nobody else would. */
   close(): void;
 }
@@ -92,11 +92,9 @@ export function createListeners(opened: readonly OpenedSocket[] = []): Listeners
       activated.size > 0 ||
       [...kept.values()].some(({ accepting, handle }) => accepting || !isHandle(handle)),
     has: (key) => kept.has(key),
-    ports: () =>
-      new Set(
-        [...kept.values()].flatMap(({ listener: { address } }) =>
-          address.kind === 'tcp' ? [address.port] : [],
-        ),
+    addresses: () =>
+      [...kept.values()].flatMap(({ listener: { address } }) =>
+        address.kind === 'tcp' ? [address] : [],
       ),
     all: () => [...kept.values()].map(({ listener }) => listener),
     close() {

@@ -193,7 +193,7 @@ function queueOf(pool: PoolRunner, owner: AppPool): QueueSnapshot {
     const { depth, waits, waitSumMs, rejected, abandoned, retried } = waiting;
     return { depth, waits, waitSumMs, rejected, abandoned, retried };
   }
-  const depth = pool === front ? readAcceptQueue(listeners.ports()) : 0;
+  const depth = pool === front ? readAcceptQueue(listeners.addresses()) : 0;
   return { ...NO_QUEUE, depth };
 }
 

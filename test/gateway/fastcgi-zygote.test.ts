@@ -154,13 +154,12 @@ describe('one whose client goes away', () => {
       const { adopt, open } = await startZygote(2, options);
       const child = await adopt();
       const server = await serveVisits(oneByOne(child.upstream));
-      const folder = scratchFolder();
-      const [mark, begun] = [join(folder, 'mark'), join(folder, 'begun')];
-      const url = `http://127.0.0.1:${server.port}/${script}mark=${mark}&begun=${begun}`;
+      const mark = join(scratchFolder(), 'mark');
+      const url = `http://127.0.0.1:${server.port}/${script}mark=${mark}`;
       const client = new AbortController();
       const asked = fetch(url, { signal: client.signal }).then((answer) => answer.text());
       const gone = expect(asked).rejects.toThrow();
-      await waitUntil('its script runs', () => existsSync(begun));
+      await waitUntil('its script runs', () => existsSync(`${mark}.begun`));
       client.abort();
       await gone;
       await waitUntil('its connection is closed', () => child.losses.length > 0);

@@ -1,9 +1,14 @@
 /** The queue in front of the workers, as the kernel's table of sockets tells it. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readAcceptQueue } from '../../src/metrics/accept-queue.ts';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { readAcceptQueue, type ListeningAt } from '../../src/metrics/accept-queue.ts';
+import { waitUntil } from '../support/processes.ts';
 
 let root: string;
 
@@ -13,6 +18,8 @@ beforeEach(() => {
 });
 
 afterEach(() => rmSync(root, { recursive: true }));
+
+const at = (port: number, host = '127.0.0.1'): ListeningAt[] => [{ host, port }];
 
 const LISTEN = '0A';
 const ESTABLISHED = '01';
@@ -33,19 +40,44 @@ function writeTable(name: 'tcp' | 'tcp6', lines: readonly string[]): void {
 test('sums what waits at the ports that are asked for, and at no other', () => {
   writeTable('tcp', [lineOf(0, 3000, LISTEN, 5), lineOf(1, 4000, LISTEN, 7)]);
   writeTable('tcp6', [lineOf(0, 3000, LISTEN, 2)]);
-  expect(readAcceptQueue(new Set([3000]), { root })).toBe(7);
-  expect(readAcceptQueue(new Set([3000, 4000]), { root })).toBe(14);
-  expect(readAcceptQueue(new Set([5000]), { root })).toBe(0);
+  expect(readAcceptQueue(at(3000), { root })).toBe(5);
+  expect(readAcceptQueue(at(3000, '::'), { root })).toBe(2);
+  expect(readAcceptQueue([...at(3000), ...at(4000), ...at(3000, '::1')], { root })).toBe(14);
+  expect(readAcceptQueue(at(5000), { root })).toBe(0);
 });
 
 test('finds its port behind a hundred others, and ends where connections begin', () => {
   const others = Array.from({ length: 100 }, (_, index) => lineOf(index, 5000 + index, LISTEN, 1));
   const connection = lineOf(101, 3000, ESTABLISHED, 99);
   writeTable('tcp', [...others, lineOf(100, 3000, LISTEN, 4), connection]);
-  expect(readAcceptQueue(new Set([3000]), { root })).toBe(4);
+  expect(readAcceptQueue(at(3000), { root })).toBe(4);
 });
 
 test('is 0 without such a table, and without ports', () => {
-  expect(readAcceptQueue(new Set([3000]), { root })).toBe(0);
-  expect(readAcceptQueue(new Set(), { root })).toBe(0);
+  expect(readAcceptQueue(at(3000), { root })).toBe(0);
+  expect(readAcceptQueue([], { root })).toBe(0);
 });
+
+/** Listens, and then never accepts. */
+const DEAF = `
+  const server = require('node:net').createServer().listen(0, '127.0.0.1', () =>
+    process.stdout.write(server.address().port + '\\n', () =>
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)));
+`;
+
+/** The kernel tells some 27 with one read, in an order of its own. */
+const OTHERS = 200;
+
+test.runIf(existsSync('/proc/self/net/tcp'))(
+  'of the kernel itself, where many others listen',
+  async () => {
+    const others = Array.from({ length: OTHERS }, () => createServer().listen(0, '127.0.0.1'));
+    onTestFinished(() => others.forEach((server) => server.close()));
+    const deaf = spawn(process.execPath, ['-e', DEAF], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void deaf.kill('SIGKILL'));
+    const [line] = (await once(createInterface(deaf.stdout), 'line')) as [string];
+    const clients = [1, 2, 3].map(() => connect(Number(line), '127.0.0.1'));
+    onTestFinished(() => clients.forEach((client) => client.destroy()));
+    await waitUntil('three wait', () => readAcceptQueue(at(Number(line))) === 3);
+  },
+);

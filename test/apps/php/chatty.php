@@ -1,7 +1,7 @@
 <?php
 // Talks for ever, until nobody listens; then the shutdown function leaves a mark.
-if (isset($_GET['begun'])) {
-    touch($_GET['begun']);
+if (isset($_GET['mark'])) {
+    touch($_GET['mark'] . '.begun');
 }
 register_shutdown_function(fn () => file_put_contents($_GET['mark'], 'ended'));
 while (true) {

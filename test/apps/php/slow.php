@@ -1,10 +1,7 @@
 <?php
-// Waits that long, silent; then says so in the file `mark` and to the client. It says that it began in
-// the file `begun`, or in `mark` with that ending.
-foreach ([$_GET['begun'] ?? null, isset($_GET['mark']) ? $_GET['mark'] . '.begun' : null] as $file) {
-    if ($file !== null) {
-        touch($file);
-    }
+// Says in a file that it began, waits that long, silent; then says so in the file and to the client.
+if (isset($_GET['mark'])) {
+    touch($_GET['mark'] . '.begun');
 }
 usleep((int) ($_GET['ms'] * 1000));
 if (isset($_GET['mark'])) {
