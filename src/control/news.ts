@@ -108,6 +108,8 @@ function hearBootFailed(
   // comes up again by itself when the back-off is over.
   const { reason } = recycle.due;
   changeSlot(turn, slot, { recycle: null });
+  // A slot that was scaled away in this very turn has nothing to come.
+  if (slot > pool.size) return;
   tell(turn, { event: 'recycle_postponed', slot, reason, detail, retryInMs });
 }
 
