@@ -22,6 +22,8 @@ export interface ControlSocket {
 
 /** A command is a few words; more is garbage. */
 const LINE_BYTES_MAX = 4096;
+/** Commands that came while one is worked on: what Node reads at once, and as much again. */
+const WAITING_BYTES_MAX = 128 * 1024;
 /** A person and a few scripts; more is a client that loops. */
 const CLIENTS_MAX = 32;
 /** A client that does not read what it asked for is dropped at this backlog. */
@@ -104,19 +106,25 @@ async function removeStale(path: string): Promise<void> {
   }
 }
 
+/** One command after the other: those that wait cost their text, and not their answers. */
 function readCommands(socket: Socket, handler: ControlHandler, follow: () => void): void {
   let buffered = '';
+  let isBusy = false;
+  const work = async (): Promise<void> => {
+    isBusy = true;
+    for (let end = buffered.indexOf('\n'); end !== -1; end = buffered.indexOf('\n')) {
+      const line = buffered.slice(0, end);
+      buffered = buffered.slice(end + 1);
+      await answer(socket, line, handler, follow);
+    }
+    isBusy = false;
+    if (buffered.length > LINE_BYTES_MAX) socket.destroy();
+  };
   socket.setEncoding('utf8');
   socket.on('data', (text: string) => {
     buffered += text;
-    let end = buffered.indexOf('\n');
-    while (end !== -1) {
-      const line = buffered.slice(0, end);
-      buffered = buffered.slice(end + 1);
-      void answer(socket, line, handler, follow);
-      end = buffered.indexOf('\n');
-    }
-    if (buffered.length > LINE_BYTES_MAX) socket.destroy();
+    if (!isBusy) void work();
+    else if (buffered.length > WAITING_BYTES_MAX) socket.destroy();
   });
 }
 

@@ -109,7 +109,7 @@ test('clients that never read cost a bounded amount, and nobody else waits for t
   await expectAnswer(cofferdam);
   const status = await say(open(cofferdam), '{"command":"status"}');
   const { supervisorBytes } = (status?.['status'] ?? {}) as { supervisorBytes: number };
-  expect(supervisorBytes).toBeLessThan(80 * 2 ** 20);
+  expect(supervisorBytes).toBeLessThan(64 * 2 ** 20);
 });
 
 test('a crowd of idle clients does not keep the next one out for long', async () => {
