@@ -35,8 +35,9 @@ describe('max-memory', { timeout: 60_000 }, () => {
     await stopLoad(clients);
     const [recycled] = pool.told('recycled');
     expect(recycled).toMatchObject({ reason: 'max_memory', limit: '150MiB', generation: 1 });
-    // Its memory may have been read while the app was still filling it.
-    expect(recycled?.memoryBytes).toBeGreaterThan(150 * MIB);
+    // Later V8 may have given some of it back.
+    const [started] = pool.told('recycle_started');
+    expect(started?.memoryBytes).toBeGreaterThan(150 * MIB);
     expect(recycled?.ageMs).toBeLessThan(60_000);
     expect(pool.told('recycled')).toHaveLength(1);
     expect(await memoryOf(pool)).toBeLessThan(150 * MIB);
