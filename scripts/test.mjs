@@ -19,7 +19,7 @@ const NOT_CORE = [
   'test/docs/**',
   'test/support/**',
   'test/real/{memory-forecast,heal,box}.test.ts',
-  'test/real/{package,demo,load,leak,leak-arms,leak-corpus,metrics,php-apps}.test.ts',
+  'test/real/{package,demo,load,leak,leak-arms,leak-corpus,leak-examples,metrics,php-apps}.test.ts',
   'test/real/{cli,page}*.test.ts',
 ];
 
