@@ -29,6 +29,13 @@ const SECOND_LOOKS_MAX = 3;
 /** What counts lost requests or broken rules has no second look: one in a hundred is one too many. */
 const NO_SECOND_LOOK = /\/(recycle|replaced|load|php-recycling|simulation|attack|frameworks)/;
 
+/** The name of a failure that no test of its file counts. */
+const OUTSIDE = '(outside of any test)';
+
+/** Of the message of a failure: enough for the difference and the first frames of the stack. */
+const MESSAGE_LINES_MAX = 20;
+const MESSAGE_COLUMNS_MAX = 400;
+
 const args = process.argv.slice(2);
 const isCore = args.includes('--core');
 const filters = args.filter((arg) => !arg.startsWith('--'));
@@ -66,17 +73,15 @@ async function step(name, work) {
   console.log(`${problem ? '✗' : '✓'} ${name.padEnd(14)} ${seconds.padStart(6)} s`);
   if (problem === null) return;
   failures += 1;
-  console.error(problem.message);
+  tell('FAILED', [{ file: 'scripts/test.mjs', name, message: problem.message }]);
 }
 
 async function runTests() {
   const excluded = isCore ? NOT_CORE.flatMap((glob) => ['--exclude', glob]) : [];
-  const first = await vitest([...excluded, ...filters]);
-  const { counts, failures: failed, code } = first;
-  // An error outside of any test (a warning, an unhandled rejection) fails the run without a count.
-  if (code !== 0 && counts.failed === 0) counts.failed = 1;
-  const mayLook = failed.length === counts.failed && failed.length <= SECOND_LOOKS_MAX;
-  if (failed.length === 0 || !mayLook || failed.some(({ file }) => NO_SECOND_LOOK.test(file))) {
+  const { counts, failures: failed } = await vitest([...excluded, ...filters]);
+  if (failed.length === 0) return counts;
+  if (failed.length > SECOND_LOOKS_MAX || !failed.every(mayPassLater)) {
+    tell('FAILED', failed);
     return counts;
   }
   console.log(`\nA second look at ${failed.length} that failed, alone on the machine:`);
@@ -88,11 +93,19 @@ async function runTests() {
     `^ ?(${names.join('|')})$`,
     ...files,
   ]);
-  if (second.code !== 0 || second.counts.passed < failed.length) return counts;
-  for (const { file, name } of failed) console.log(`FLAKY, to be mended: ${file} > ${name}`);
+  if (second.failures.length > 0 || second.counts.passed < failed.length) {
+    tell('FAILED', failed);
+    tell('FAILED a second time', second.failures);
+    return counts;
+  }
+  tell('FLAKY, to be mended', failed);
   counts.passed += failed.length;
   counts.failed = 0;
   return counts;
+}
+
+function mayPassLater({ file, name }) {
+  return name !== OUTSIDE && !NO_SECOND_LOOK.test(file);
 }
 
 /** Vitest with its own output; a second reporter tells the numbers and who failed. */
@@ -111,18 +124,47 @@ async function vitest(more) {
   try {
     const told = JSON.parse(readFileSync(results, 'utf8'));
     counts.passed = told.numPassedTests;
-    counts.failed = told.numFailedTests;
     counts.skipped = told.numPendingTests + told.numTodoTests;
-    failures = told.testResults.flatMap(({ name: file, assertionResults }) =>
-      assertionResults
-        .filter(({ status }) => status === 'failed')
-        .map(({ fullName }) => ({ file: relative(ROOT, file), name: fullName.trim() })),
-    );
+    failures = told.testResults.flatMap(failuresOf);
   } catch {
     // Vitest died before it could tell: its exit code counts.
   }
   rmSync(scratch, { recursive: true });
-  return { counts, failures, code };
+  // A warning, an unhandled rejection: fails the run, but no test.
+  if (code !== 0 && failures.length === 0) {
+    failures.push({ file: 'vitest', name: OUTSIDE, message: `exit code ${code}: see above` });
+  }
+  counts.failed = failures.length;
+  return { counts, failures };
+}
+
+function failuresOf({ name: path, status, message: problem, assertionResults: tests }) {
+  const file = relative(ROOT, path);
+  const failed = tests.filter((test) => test.status === 'failed');
+  if (status === 'failed' && failed.length === 0)
+    return [{ file, name: OUTSIDE, message: problem }];
+  return failed.map(({ fullName, failureMessages }) => ({
+    file,
+    name: fullName.trim(),
+    message: failureMessages.join('\n'),
+  }));
+}
+
+/** Who failed and why, near the last line: what a log keeps of a long run is its end. */
+function tell(verdict, tests) {
+  const version = process.versions.node;
+  const lines = tests.flatMap(({ file, name, message }) => [
+    `${verdict} (Node ${version}): ${file} > ${name}`,
+    ...message.split('\n').slice(0, MESSAGE_LINES_MAX).map(shorten),
+  ]);
+  const text = `${lines.join('\n')}\n`;
+  const told = process.env.TEST_FAILURES_FILE;
+  if (told) appendFileSync(told, text);
+  console.log(text);
+}
+
+function shorten(line) {
+  return `    ${line.slice(0, MESSAGE_COLUMNS_MAX)}`;
 }
 
 /** On the last line, or for `.ci/run`, which adds up several runs, in the file that it names. */
