@@ -20,12 +20,11 @@ import {
 import {
   expectCleanRecycles,
   expectMakeBeforeBreak,
-  expectNothingLost,
   recycleTimes,
   RECYCLE_TEST_MS,
 } from '../support/recycling.ts';
 import { scratchFolder, writeApp } from '../support/scratch.ts';
-import { serve, statusOfPool } from '../support/serve.ts';
+import { serve, statusOfPool, stopLoad } from '../support/serve.ts';
 import { failureClasses, failuresOf, NO_FAILURES } from '../support/tally.ts';
 import { findTool, lacks } from '../support/tools.ts';
 
@@ -57,7 +56,7 @@ const LISTENS = `
 async function recycleUnderLoad(pool: RunningCofferdam, recycles: number): Promise<void> {
   const clients = startClients('undici', pool, { clients: 8, paths: PATHS });
   await recycleTimes(pool, recycles);
-  expectNothingLost(await clients.stop());
+  await stopLoad(clients);
   expectCleanRecycles(pool.told('recycled'), recycles);
   expectMakeBeforeBreak(pool.events);
 }
@@ -352,7 +351,7 @@ test(
     );
     await recycleTimes(pool, 4);
     await waitUntil('answers', () => clients.every(({ tally }) => tally.ok > 100));
-    for (const each of clients) expectNothingLost(await each.stop());
+    for (const each of clients) await stopLoad(each);
     const subject = async (): Promise<string> => {
       const socket = connect({ port: pool.port, host: '127.0.0.1', rejectUnauthorized: false });
       await once(socket, 'secureConnect');

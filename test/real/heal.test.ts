@@ -11,6 +11,8 @@ import { readyPids, serve } from '../support/serve.ts';
 const APP = 'test/apps/burst.cjs';
 const MIB = 2 ** 20;
 const REQUESTS = 500;
+/** V8 may give memory back by itself: about one process in four did. */
+const BARE_PROCESSES = 3;
 /** Idle for 10 s, looked at each second, one worker after the other. */
 const HEALED_WITHIN_MS = 60_000;
 
@@ -18,13 +20,13 @@ test.skipIf(!existsSync('/proc/self/status'))(
   'after a burst the tree is back near its floor within a minute, bare Node is not',
   { timeout: 150_000 },
   async () => {
-    const bare = await startBare();
+    const bare = await Promise.all(Array.from({ length: BARE_PROCESSES }, startBare));
     const pool = await serve([APP, '--workers', '2']);
     await pool.waitForTold('all_ready');
     const pids = readyPids(pool);
     const floor = memoryOf(pids);
-    await burst(bare.url, REQUESTS);
-    const barePeak = memoryOf([bare.pid]);
+    await Promise.all(bare.map(({ url }) => burst(url, REQUESTS)));
+    const barePeaks = bare.map(({ pid }) => memoryOf([pid]));
     await burst(pool.url, 2 * REQUESTS);
     const peak = memoryOf(pids);
     expect(peak).toBeGreaterThan(floor + 2 * 40 * MIB);
@@ -34,7 +36,8 @@ test.skipIf(!existsSync('/proc/self/status'))(
     await pool.waitForTold('healed', grown.length, HEALED_WITHIN_MS);
     expect(pool.told('recycle_started')).toEqual([]);
     expect(memoryOf(pids)).toBeLessThan(floor + (peak - floor) * 0.35);
-    expect(memoryOf([bare.pid])).toBeGreaterThan(barePeak * 0.8);
+    const kept = bare.map(({ pid }, index) => memoryOf([pid]) / (barePeaks[index] ?? 0));
+    expect(Math.max(...kept)).toBeGreaterThan(0.8);
     for (const { beforeBytes, afterBytes } of pool.told('healed')) {
       expect(afterBytes).toBeLessThan(beforeBytes);
     }

@@ -8,14 +8,9 @@ import { startClients } from '../support/clients.ts';
 import type { LogEvent, RunningCofferdam } from '../support/cofferdam.ts';
 import { waitUntil } from '../support/processes.ts';
 import { PHP_LAYOUTS, phpEvents, phpPids, servePhp } from '../support/php.ts';
-import {
-  expectCleanRecycles,
-  expectMakeBeforeBreak,
-  expectNothingLost,
-  RECYCLES,
-} from '../support/recycling.ts';
+import { expectCleanRecycles, expectMakeBeforeBreak, RECYCLES } from '../support/recycling.ts';
 import { scratchFolder } from '../support/scratch.ts';
-import { statusOfPool } from '../support/serve.ts';
+import { statusOfPool, stopLoad } from '../support/serve.ts';
 
 needPhp();
 
@@ -62,7 +57,7 @@ describe.each(PHP_LAYOUTS)('%s', (layout) => {
       startClients(kind, pool, { clients: 6, thinkMs: 2 }),
     );
     await waitUntil('fifty recycles', () => recycles(pool).length >= RECYCLES, WITHIN_MS);
-    for (const clients of kinds) expectNothingLost(await clients.stop());
+    for (const clients of kinds) await stopLoad(clients);
     expectCleanRecycles(recycles(pool));
     expectMakeBeforeBreak(pool.events.filter((event) => event['pool'] === undefined));
   }, 90_000);
@@ -93,7 +88,7 @@ describe.each(PHP_LAYOUTS)('%s', (layout) => {
     const pool = await servePhp(limits, layout);
     const clients = startClients('raw', pool, { clients: 4, paths: ['GET /grow?kb=256'] });
     await waitUntil('recycles', () => recycles(pool).length >= 4, WITHIN_MS);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     for (const { reason, memoryBytes } of recycles(pool)) {
       expect(['max_memory', 'predicted']).toContain(reason);
       expect(Number(memoryBytes)).toBeGreaterThan((limitMiB / 2) * 2 ** 20);
@@ -113,7 +108,7 @@ describe.each(PHP_LAYOUTS)('%s', (layout) => {
     await body.dump();
     expect(headers['x-mimetype']).toBe('text/after');
     await waitUntil('enough answers', () => clients.tally.ok > 100);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(recycles(pool).map(({ reason }) => reason)).toEqual(['reload', 'reload']);
   });
 });

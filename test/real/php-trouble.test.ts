@@ -10,9 +10,8 @@ import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { askOps, opsUrl } from '../support/ops.ts';
 import { isAlive, killOne, processesOf, waitUntil } from '../support/processes.ts';
 import { PHP_ECHO, PHP_LAYOUTS, phpEvents, phpPids, servePhp } from '../support/php.ts';
-import { expectNothingLost } from '../support/recycling.ts';
 import { scratchFolder } from '../support/scratch.ts';
-import { serve, statusOfPool } from '../support/serve.ts';
+import { serve, statusOfPool, stopLoad } from '../support/serve.ts';
 
 needPhp();
 
@@ -137,7 +136,7 @@ describe('a slow client', () => {
     const options = { clients: 4, paths: ['POST /upload', 'GET /'], bodyBytes: 2 * MIB };
     const clients = startClients('raw', pool, options);
     await waitUntil('enough answers', () => clients.tally.ok > 100);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
   });
 });
 

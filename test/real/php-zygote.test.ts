@@ -16,10 +16,9 @@ import {
   waitForPhp,
   type PhpLayoutName,
 } from '../support/php.ts';
-import { expectNothingLost } from '../support/recycling.ts';
 import { runCli } from '../support/run-cli.ts';
 import { scratchFolder } from '../support/scratch.ts';
-import { serve, statusOfPool } from '../support/serve.ts';
+import { serve, statusOfPool, stopLoad } from '../support/serve.ts';
 
 needPhp();
 
@@ -65,7 +64,7 @@ describe.each(['SIGSEGV', 'SIGKILL', 'SIGTERM'] as const)('a child that gets %s'
     const { ok } = clients.tally;
     await waitUntil('answers of all', () => clients.tally.ok > ok + 100);
     // A GET is asked again.
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(await servingPids(pool)).toEqual(expect.arrayContaining(others));
     await waitUntil('its end', () => !isAlive(victim));
   });
@@ -118,7 +117,7 @@ describe('a reload', () => {
     await waitUntil('two recycles', () => phpEvents(pool, 'recycled').length >= 2);
     await waitUntil('the end of the first', () => !isAlive(old), 30_000);
     await waitUntil('enough answers', () => clients.tally.ok > 100);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     expect(new Set((await servingPids(pool)).map(parentOf)).size).toBe(1);
   }, 60_000);
 
@@ -139,7 +138,7 @@ describe('a reload', () => {
       expect(parents.includes(pool.pid)).toBe(layout === 'isolated');
     }
     await waitUntil('enough answers', () => clients.tally.ok > 100);
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
   });
 });
 

@@ -15,10 +15,9 @@ import {
   type Table,
 } from '../support/pools.ts';
 import { freePort, isAlive, statusOf, waitUntil } from '../support/processes.ts';
-import { expectNothingLost } from '../support/recycling.ts';
 import { runCli, type CliRun } from '../support/run-cli.ts';
 import { faultSwitch, scratchFolder, writeApp } from '../support/scratch.ts';
-import { statusOfPool } from '../support/serve.ts';
+import { statusOfPool, stopLoad } from '../support/serve.ts';
 import { findTool, lacks } from '../support/tools.ts';
 
 const MIB = 2 ** 20;
@@ -104,7 +103,7 @@ describe('two pools', { timeout: 60_000 }, () => {
     const limits = workers.map(({ pool, limitBytes }) => `${pool} ${limitBytes / MIB}`);
     expect([...new Set(limits)]).toEqual(['web 0', 'api 300']);
     expect(state).toBe('running');
-    for (const each of clients) expectNothingLost(await each.stop());
+    for (const each of clients) await stopLoad(each);
   });
 
   test('commands that could mean either are refused, and say how to choose', async () => {
@@ -217,7 +216,7 @@ describe('two pools', { timeout: 60_000 }, () => {
       const { env } = (await response.json()) as { env: Record<string, string> };
       expect(env['COLOUR']).toBeUndefined();
     }
-    expectNothingLost(await clients.stop());
+    await stopLoad(clients);
     writePools(configFile, tables);
     expect((await runCli(['reload', '--name', cofferdam.name])).code).toBe(0);
   });
