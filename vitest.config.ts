@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-/** Real processes need the machine for themselves: more at once only makes each of them slow. */
-const REAL_FILES_AT_ONCE = 2;
+/** CI has two cores; Vitest by itself would leave one of them to itself. */
+const CORES = 2;
+
+/** Real processes wait for each other and for deadlines: two files leave half of both cores idle. */
+const REAL_FILES_AT_ONCE = 3;
+
+/** What asks as fast as it can, or measures an app under load, fills both cores with two files. */
+const LOAD = 'recycle-*|php-recycling|frameworks|load*|drain|attack*|leak*';
 
 /** What is about memory per second cannot share two cores with other tests that load them. */
 const ALONE = 'memory-forecast|heal|box';
@@ -21,6 +27,7 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/{unit,sim,docs,leak}/**/*.test.ts'],
+          maxWorkers: CORES,
           sequence: { groupOrder: 0 },
         },
       },
@@ -29,9 +36,18 @@ export default defineConfig({
         test: {
           name: 'real',
           // No `exclude` here: it would take the place of the one on the command line.
-          include: [`test/!(unit|sim|docs|leak)/**/!(${ALONE}).test.ts`],
+          include: [`test/!(unit|sim|docs|leak)/**/!(${ALONE}|${LOAD}).test.ts`],
           maxWorkers: REAL_FILES_AT_ONCE,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'load',
+          include: [`test/!(unit|sim|docs|leak)/**/@(${LOAD}).test.ts`],
+          maxWorkers: CORES,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -40,7 +56,7 @@ export default defineConfig({
           name: 'alone',
           include: [`test/real/@(${ALONE}).test.ts`],
           maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],
