@@ -1,7 +1,7 @@
 /** What `cofferdam check` says of sums: memory, replacements, the time that a stop takes. */
 import { addUp, FLOOR_BYTES, leastBudgetBytes, type Crew } from '../config/budget.ts';
 import type { PoolConfig } from '../config/load.ts';
-import { formatBytes, formatDuration, formatShare } from '../config/units.ts';
+import { formatBytes, formatCount, formatDuration, formatShare } from '../config/units.ts';
 import { longestStopMs } from '../config/validate.ts';
 import { LOAD_MAX } from '../control/load.ts';
 import type { PoolStatus } from '../control/status.ts';
@@ -119,7 +119,8 @@ function warnOfLimits({ pools, crews, budget }: Sized): readonly string[] {
   if (limits.every(({ bytes }) => bytes === 0) || worstBytes <= budget.bytes) return [];
   const terms = limits.map(
     ({ name, workers, bytes }) =>
-      `${name}max-memory ${formatBytes(bytes)} x ${isOne ? workers + surge : workers} workers`,
+      `${name}max-memory ${formatBytes(bytes)} x ` +
+      formatCount(isOne ? workers + surge : workers, 'worker'),
   );
   if (!isOne) terms.push(`surge ${formatBytes(surgeBytes)}`);
   const gateways = crews.filter(({ hasGateway }) => hasGateway).length;
@@ -136,7 +137,7 @@ function warnOfAge({ pools, crews }: Sized): readonly string[] {
     if (settings.maxAgeMs === 0 || ageShareMs(settings, workers) >= REPLACE_LEAST_MS) return [];
     const age = formatDuration(settings.maxAgeMs);
     return [
-      `max-age ${age} cannot be kept by ${workers} workers: ` +
+      `max-age ${age} cannot be kept by ${formatCount(workers, 'worker')}: ` +
         `the gate has ${formatDuration(ageShareMs(settings, workers))} for each`,
     ];
   });

@@ -1,6 +1,6 @@
 /** `cofferdam reload`: the running instance reads its configuration again. */
 import { parseFlags } from '../config/flags.ts';
-import { formatDuration } from '../config/units.ts';
+import { formatCount, formatDuration } from '../config/units.ts';
 import { EXIT } from '../errors.ts';
 import type { CommandContext } from './command.ts';
 import { INSTANCE_SETTINGS } from './commands.ts';
@@ -19,7 +19,7 @@ export async function run(argv: readonly string[], context: CommandContext): Pro
   context.stdout.write(
     reloaded == null
       ? 'The new configuration is read; if its first worker serves, the others follow.\n'
-      : `The new configuration serves: ${reloaded.workers} workers replaced in ` +
+      : `The new configuration serves: ${formatCount(reloaded.workers, 'worker')} replaced in ` +
           `${formatDuration(reloaded.tookMs)}.\n`,
   );
   if (restart !== undefined && restart.length > 0) {

@@ -1,5 +1,5 @@
 /** The arithmetic of the memory budget: what pools need at the very least. */
-import { formatBytes } from './units.ts';
+import { formatBytes, formatCount } from './units.ts';
 
 const MIB = 2 ** 20;
 
@@ -88,7 +88,7 @@ function bytesOf({ kind, workers, reserved, surge }: Group): number {
 
 function explainGroup({ kind, workers, reserved, surge }: Group, isOneOfMany: boolean): string {
   const name = isOneOfMany ? `${kind} worker` : 'worker';
-  const count = `${workers} ${name}${workers === 1 ? '' : 's'}`;
+  const count = formatCount(workers, name);
   const each = formatBytes(FLOOR_BYTES[kind]);
   const health = reserved > 0 ? ` + ${reserved} for health checks` : '';
   return `(${count}${health} + ${surge} surge) x ${each}`;

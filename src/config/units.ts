@@ -85,6 +85,11 @@ export function formatDuration(milliseconds: number): string {
   return text;
 }
 
+/** (1, `worker`) → `1 worker`, (2, `worker`) → `2 workers`. */
+export function formatCount(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** `10%`, `12.5%` → 0.1, 0.125; the sign is mandatory. */
 export function parseShare(text: string): number | null {
   const match = /^(\d{1,6}(?:\.\d{1,4})?) ?%$/.exec(text.trim());

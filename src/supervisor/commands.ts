@@ -1,4 +1,5 @@
 /** What the control socket understands. */
+import { formatCount } from '../config/units.ts';
 import { workersOf } from '../control/pool.ts';
 import type { Recycled, Status } from '../control/status.ts';
 import { CofferdamError } from '../errors.ts';
@@ -94,7 +95,7 @@ function scale(parameters: Parameters, options: CommandsOptions): Reply {
     throw new CofferdamError(
       'COF_CONTROL_REFUSED',
       fixed
-        ? `this pool has ${workersMin} workers, no more and no less`
+        ? `this pool has ${formatCount(workersMin, 'worker')}, no more and no less`
         : `this pool has ${workersMin} to ${workersMax} workers, not ${JSON.stringify(slots)}`,
       { hint: 'Give it room with --workers MIN..MAX, or `workers` in the file and a reload.' },
     );
