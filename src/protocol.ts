@@ -143,7 +143,7 @@ export type WorkerMessage =
       readonly code: string;
       readonly message: string;
     }
-  /** The warm-up request was answered; `status` is null when it failed. */
+  /** The warm-up request was answered; when it failed `status` is null, and `message` says it. */
   | { readonly type: 'warm'; readonly status: number | null; readonly message: string }
   | {
       readonly type: 'report';

@@ -72,7 +72,8 @@ export function receive(to: Hearing, message: WorkerMessage, handle: RawHandle |
     case 'warm': {
       const failed = member.readiness.warm(message.status);
       if (!failed) return;
-      const detail = `the warm-up request failed: ${message.message}`;
+      const { status, message: problem } = message;
+      const detail = status === null ? problem : `the warm-up request was answered ${status}`;
       options.emit({ type: 'boot_failed', worker, message: detail, retryAtOnce: false });
       return;
     }

@@ -15,7 +15,8 @@ async function expectNoBoot(cofferdam: RunningCofferdam, reason: RegExp, code: s
   expect(cofferdam.stderr).toMatch(reason);
   expect(cofferdam.stderr).toContain(`[${code}]`);
   expect(cofferdam.workers()).toEqual([]);
-  expect(cofferdam.told('worker_ready')).toEqual([]);
+  const ready = cofferdam.events.filter(({ event }) => event === 'worker_ready');
+  expect(ready.filter(({ pool }) => pool !== 'gateway')).toEqual([]);
 }
 
 describe('the first worker', () => {
@@ -53,6 +54,16 @@ describe('the first worker', () => {
   test('gets an option that this Node does not know', async () => {
     const cofferdam = await serve([ECHO_APP, '--node-args=--no-such-option']);
     await expectNoBoot(cofferdam, /bad option: --no-such-option/, 'COF_APP_DOES_NOT_BOOT');
+  });
+
+  test.each(['auto', 'gateway'])('answers its warm-up with 503 (dispatch %s)', async (dispatch) => {
+    const app = writeApp(`
+      require('node:http').createServer((_, response) => response.writeHead(503).end())
+        .listen(process.env.PORT);
+    `);
+    const cofferdam = await serve([app, '--warmup-path', '/', '--dispatch', dispatch]);
+    const reason = /does not boot: the warm-up request was answered 503/;
+    await expectNoBoot(cofferdam, reason, 'COF_APP_DOES_NOT_BOOT');
   });
 
   test('wants a port that a stranger has', async () => {

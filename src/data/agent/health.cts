@@ -7,7 +7,8 @@ import { type Listener, listeners } from './listen.cts';
 export function warmUp(listener: Listener, path: string): void {
   const asked = { path, name: 'cofferdam-warmup', counted: false, timeoutMs: null };
   knock(listener, asked, ({ status, body }) => {
-    send({ type: 'warm', status, message: status === null ? body : '' });
+    const message = status === null ? `the warm-up request failed: ${body}` : '';
+    send({ type: 'warm', status, message });
   });
 }
 

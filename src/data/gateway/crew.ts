@@ -168,7 +168,7 @@ async function warmUp(
   const ask = { worker: member.id, path, timeoutMs: WARM_UP_MS };
   const { status, body } = await crew.door().ask(ask);
   if (status !== null && status < 500) return null;
-  return status === null ? `warm-up failed: ${body}` : `warm-up was answered ${status}`;
+  return `the warm-up request ${status === null ? `failed: ${body}` : `was answered ${status}`}`;
 }
 
 function reach(address: UpstreamAddress): Promise<boolean> {

@@ -69,7 +69,7 @@ export type FromGateway =
   | { readonly type: 'child'; readonly worker: UpstreamId; readonly pid: number }
   /** That connection is closed: whether its process is there, only its pid can tell from now on. */
   | { readonly type: 'lost'; readonly worker: UpstreamId }
-  /** The warm-up request failed. */
+  /** It cannot be reached, or the warm-up request failed: `message` is the whole sentence. */
   | { readonly type: 'refused'; readonly worker: UpstreamId; readonly message: string }
   | { readonly type: 'report'; readonly worker: UpstreamId; readonly report: WorkerReport }
   /** It was given its last request (limit reached); it stays out of rotation. */
