@@ -54,6 +54,8 @@ export interface WorkerBrief {
   readonly lend?: boolean;
   /** Milliseconds the worker may go on finishing requests when its supervisor dies. */
   readonly orphanGraceMs: number;
+  /** Whose child it is; absent where a script may stand between them (`leak` with another Node). */
+  readonly parentPid?: number;
 }
 
 /** Counters of one worker since its birth, and gauges of this moment. */

@@ -74,6 +74,7 @@ const DISCONNECT_GRACE_MS = 250;
 export function spawnWorker(options: WorkerSpawn, listener: WorkerListener): WorkerProcess {
   const brief: WorkerBrief = {
     ...options.brief,
+    parentPid: process.pid,
     listeners: options.listeners.map((each, index) => ({ ...each, fd: FIRST_LISTENER_FD + index })),
   };
   const stderrTail = createTail();

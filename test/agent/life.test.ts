@@ -198,6 +198,18 @@ describe('the timeouts of an adopted connection', () => {
 });
 
 describe('without a supervisor', () => {
+  test('that was killed while it started the worker the app never runs', async () => {
+    start('http.cjs', { brief: { parentPid: process.ppid } });
+    const worker = harness.spawn();
+    expect(await once(worker.process, 'exit')).toEqual([0, null]);
+    expect(worker.messages).toEqual([]);
+  });
+
+  test('the app runs while its parent is there', async () => {
+    start('http.cjs', { brief: { parentPid: process.pid } });
+    await harness.start();
+  });
+
   test('a worker answers what is in flight and leaves', async () => {
     start('http.cjs', { brief: { orphanGraceMs: 10_000 } });
     const worker = await harness.start();

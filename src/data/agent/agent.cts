@@ -16,8 +16,12 @@ const text = process.env[VARIABLE];
 delete process.env[VARIABLE];
 // A thread has no channel: one that another preload started early sees our variable, too.
 if (text !== undefined && process.send !== undefined) {
+  const brief = JSON.parse(text) as WorkerBrief;
+  // A supervisor that is killed while it starts us has told nobody of us: an app that blocks from
+  // its first line on would stay for ever.
+  if (brief.parentPid !== undefined && brief.parentPid !== process.ppid) process.exit();
   const life = require('./life.cjs') as { start: typeof start };
-  life.start(JSON.parse(text) as WorkerBrief);
+  life.start(brief);
 }
 
 // --- internal ---
