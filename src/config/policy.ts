@@ -33,6 +33,7 @@ export function policyOf(
     idleTimeoutMs: settings.idleTimeoutMs,
     concurrency: 0,
     maxRequests: settings.maxRequests,
+    exactRequests: false,
     jitter: settings.jitter,
     maxMemoryBytes: settings.maxMemoryBytes,
     memorySoftShare: settings.memorySoft,

@@ -13,6 +13,9 @@ export const SOFT_STRIKES = 3;
  */
 export const FLOOR_HEADROOM = 1.25;
 
+/** Of its requests: whose replacement has to begin even earlier does little but boot. */
+const HEAD_START_MOST = 0.5;
+
 export interface Due {
   readonly reason: RecycleReason;
   /** The lower the sooner. */
@@ -88,6 +91,20 @@ export function countStrikes(worker: Worker, policy: Policy, now: number): numbe
   const young = worker.readyAt === null || now - worker.readyAt < policy.minAgeMs;
   const { soft } = memoryLimitsOf(policy, worker.floorBytes);
   return !young && worker.memoryBytes >= soft ? worker.softStrikes + 1 : 0;
+}
+
+/**
+ * Requests that a worker may be given while its replacement boots and takes over: where nobody gets
+ * more than `maxRequests` it is due so much earlier, or its place would be empty meanwhile. `perMs`
+ * is the rate of one worker.
+ */
+export function headStart(
+  { exactRequests, maxRequests }: Policy,
+  perMs: number,
+  leadMs: number,
+): number {
+  if (!exactRequests) return 0;
+  return Math.floor(Math.min(perMs * leadMs, maxRequests * HEAD_START_MOST));
 }
 
 /**

@@ -1,10 +1,11 @@
 /** The state of a pool, and one turn of it: the copy that a step may change, with its effects. */
+import { rateOf } from './growth.ts';
 import type { Heal } from './heal.ts';
-import { NO_LESSONS, type Lessons } from './lessons.ts';
+import { drainAllowanceMs, longestBootMs, NO_LESSONS, type Lessons } from './lessons.ts';
 import { NO_SCALING, type Scaling } from './scaling-state.ts';
 import type { Roll, Trial } from './trial.ts';
 import { createWorker, type Worker } from './worker.ts';
-import { limitFor } from './recycling.ts';
+import { headStart, limitFor } from './recycling.ts';
 import { NO_FAILURES, type Restarts } from './restarts.ts';
 import type { Due } from './recycling.ts';
 import {
@@ -206,7 +207,7 @@ export function spawn(turn: Turn, slotNumber: number): void {
     epoch: trial?.epoch ?? epochFor(turn, slotNumber),
     bornAt: now,
     bootTimeoutMs: policy.bootTimeoutMs,
-    requestLimit: limitFor(policy.maxRequests, policy.jitter, stagger, random()),
+    requestLimit: limitFor(requestsFor(policy, pool), policy.jitter, stagger, random()),
     ageLimitMs: limitFor(policy.maxAgeMs, policy.jitter, stagger, random()),
   });
   if (trial !== null) pool.trial = { ...trial, worker: worker.id };
@@ -218,6 +219,12 @@ export function spawn(turn: Turn, slotNumber: number): void {
 }
 
 // --- internal ---
+
+function requestsFor(policy: Policy, { workers, lessons }: PoolState): number {
+  const perMs = Math.max(0, ...[...workers.values()].map(({ growth }) => rateOf(growth)));
+  const leadMs = longestBootMs(lessons) + drainAllowanceMs(lessons);
+  return policy.maxRequests - headStart(policy, perMs, leadMs);
+}
 
 /**
  * Code and configuration of a generation belong together: who crashed before its turn came starts

@@ -38,6 +38,8 @@ export interface Policy {
   readonly workersMax: number;
   /** Requests after which a worker is replaced; 0 = never. */
   readonly maxRequests: number;
+  /** Nobody is given more: who had them all is idle until its replacement is there. */
+  readonly exactRequests: boolean;
   /**
    * Share 0..1 by which request and age limits are lowered at random, so that instances do not beat
    * together.

@@ -6,6 +6,9 @@ import { addReports } from './gateway-reports.ts';
 /** How a worker is reached, and what for. */
 export type Order = Omit<Extract<ToGateway, { type: 'worker' }>, 'type' | 'worker' | 'child'>;
 
+/** What is the same for all workers of a pool. */
+export type PoolOrder = Omit<Order, 'slot' | 'address' | 'noticeAt'>;
+
 /** A worker that is a child of who listens at its address: which one, the gateway finds out. */
 export interface ChildPost {
   readonly pidScript: string;
@@ -65,18 +68,18 @@ export function isDrained(
 }
 
 /**
- * How many requests another gateway may still give it; 0 = no limit. What a gateway that was killed
- * gave it since its last report nobody knows: so many it may get too many.
+ * How many of its requests are left for another gateway; 0 = no limit. What a gateway that was
+ * killed gave it since its last report nobody knows: so many it may get too many.
  */
 export function limitLeft(
+  limit: number,
   worker: UpstreamId,
   behind: Behind,
   ends: ReadonlyMap<GatewayEnd, End>,
 ): number {
-  const { order } = behind;
-  if (order.requestLimit === 0) return 0;
+  if (limit === 0) return 0;
   const { requests } = reportOf(worker, behind, ends);
-  return Math.max(1, order.requestLimit - requests);
+  return Math.max(1, limit - requests);
 }
 
 /** Of a worker, by all gateways that it has had. */

@@ -91,14 +91,17 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
 
   const offer = (end: GatewayEnd, worker: UpstreamId, behind: Behind): void => {
     const { order, child } = behind;
-    const requestLimit = limitLeft(worker, behind, ends);
-    if (child === null) return end.post({ type: 'worker', worker, ...order, requestLimit });
+    const left = {
+      requestLimit: limitLeft(order.requestLimit, worker, behind, ends),
+      noticeAt: limitLeft(order.noticeAt, worker, behind, ends),
+    };
+    if (child === null) return end.post({ type: 'worker', worker, ...order, ...left });
     if (child.home !== null || behind.draining) return;
     child.home = end;
     const { pid, post } = child;
     const taken = [...workers.values()].flatMap((other) => other.child?.pid ?? []);
     const wanted = { pidScript: post.pidScript, pid, taken };
-    end.post({ type: 'worker', worker, ...order, requestLimit, child: wanted });
+    end.post({ type: 'worker', worker, ...order, ...left, child: wanted });
   };
 
   return {
@@ -233,7 +236,8 @@ function hear({ end, ends, workers, asks, options }: Hearing, message: FromGatew
     case 'report': {
       from.reports.set(message.worker, message.report);
       const report = reportOf(message.worker, behind, ends);
-      return behind.hear({ type: 'report', report, measures: NO_MEASURES });
+      const { early = false } = message;
+      return behind.hear({ type: 'report', report, measures: NO_MEASURES, early });
     }
     case 'spent':
       // Its last report says so in numbers, and control decides by these.

@@ -12,7 +12,7 @@ import {
 import type { UpstreamAddress } from '../data/gateway/types.ts';
 import type { Launch } from './fleet.ts';
 import type { WorkerMessage } from '../protocol.ts';
-import type { Order } from './gateway-books.ts';
+import type { PoolOrder } from './gateway-books.ts';
 import { UPSTREAM_KEY, type GatewayLink, type Upstream } from './gateway-link.ts';
 import { socketIn } from './socket-name.ts';
 import { spawnUpstream, type UpstreamSpawn } from './upstream.ts';
@@ -66,7 +66,7 @@ function concurrencyOf({ concurrency }: Settings, { kind }: Kind): number {
 
 /** The policy of a pool behind the gateway. */
 export function upstreamPolicyOf(policy: Policy, settings: Settings, kind: Kind): Policy {
-  const common = { ...policy, concurrency: concurrencyOf(settings, kind) };
+  const common = { ...policy, concurrency: concurrencyOf(settings, kind), exactRequests: true };
   // V8's heap is what the heal and its limits are about.
   return kind.kind === 'node' ? common : { ...common, heal: false, roomBytes: 0 };
 }
@@ -108,7 +108,7 @@ const PORTS_KEPT = 16;
 type Started = Pick<UpstreamSpawn, 'file' | 'args' | 'env' | 'address'>;
 
 /** A Node worker with the agent in it; only its requests come from the gateway. */
-function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'address'>): Launch {
+function behind(node: Launch, link: GatewayLink, order: PoolOrder): Launch {
   return {
     warmup: false,
     keys: [UPSTREAM_KEY],
@@ -119,7 +119,7 @@ function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'ad
         if (said.type !== 'report') listener.onMessage(said, undefined);
       };
       const process_ = node.start(
-        { ...birth, requestLimit: 0, listeners: [] },
+        { ...birth, listeners: [] },
         {
           ...listener,
           onMessage(message, handle) {
@@ -127,7 +127,8 @@ function behind(node: Launch, link: GatewayLink, order: Omit<Order, 'slot' | 'ad
             handle?.close();
             const { address } = message;
             // Its connections are the gateway's; only the app knows what to say to a WebSocket.
-            upstream ??= link.add({ slot: birth.slot, address, ...order }, hear, {
+            const { slot, requestLimit: noticeAt } = birth;
+            upstream ??= link.add({ slot, address, ...order, noticeAt }, hear, {
               settled: (limits) => process_.send({ type: 'leaving', ...limits }),
             });
           },
@@ -158,10 +159,7 @@ function phpOf({ settings, folder }: UpstreamLaunchOptions): Started {
 }
 
 /** One php-cgi for all workers, which are its children. */
-function zygoteOf(
-  { settings, link, zygotes }: UpstreamLaunchOptions,
-  order: Omit<Order, 'slot' | 'address'>,
-): Launch {
+function zygoteOf({ settings, link, zygotes }: UpstreamLaunchOptions, order: PoolOrder): Launch {
   const { workersMax, surge } = policyOf(settings);
   // Its own parent starts another as soon as one ends, but not before: one has to be ready.
   const layout = { type: 'zygote', children: workersMax + Math.max(1, surge) } as const;

@@ -8,7 +8,7 @@ import type { Writable } from 'node:stream';
 import type { UpstreamAddress } from '../data/gateway/types.ts';
 import { forwardStderr, listenToExit, signalProcess } from './child.ts';
 import type { Birth } from './fleet.ts';
-import type { Order } from './gateway-books.ts';
+import type { PoolOrder } from './gateway-books.ts';
 import type { GatewayLink, Upstream } from './gateway-link.ts';
 import { createTail } from './tail.ts';
 import type { WorkerListener, WorkerProcess } from './worker-process.ts';
@@ -20,14 +20,14 @@ export interface UpstreamSpawn {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly address: UpstreamAddress;
-  readonly order: Omit<Order, 'slot' | 'address'>;
+  readonly order: PoolOrder;
   /** Where its stderr goes on to. */
   readonly stderr: Writable;
 }
 
 export function spawnUpstream(
   options: UpstreamSpawn,
-  { slot }: Pick<Birth, 'slot'>,
+  { slot, requestLimit: noticeAt }: Pick<Birth, 'slot' | 'requestLimit'>,
   link: GatewayLink,
   listener: WorkerListener,
 ): WorkerProcess {
@@ -54,7 +54,9 @@ export function spawnUpstream(
     listener.onExit(exit);
   });
   if (child.pid !== undefined) {
-    upstream = link.add({ slot, address, ...order }, (said) => listener.onMessage(said, undefined));
+    upstream = link.add({ slot, address, ...order, noticeAt }, (said) =>
+      listener.onMessage(said, undefined),
+    );
   }
   return {
     pid: child.pid,

@@ -5,7 +5,7 @@
 import { startTimeOf } from '../metrics/process-memory.ts';
 import type { ProcessExit } from './child.ts';
 import type { Birth } from './fleet.ts';
-import type { Order } from './gateway-books.ts';
+import type { PoolOrder } from './gateway-books.ts';
 import type { GatewayLink } from './gateway-link.ts';
 import type { WorkerListener, WorkerProcess } from './worker-process.ts';
 import type { Tenant, Zygote } from './zygotes.ts';
@@ -13,12 +13,12 @@ import type { Tenant, Zygote } from './zygotes.ts';
 export interface ChildHire {
   readonly zygote: Zygote;
   readonly link: GatewayLink;
-  readonly order: Omit<Order, 'slot' | 'address'>;
+  readonly order: PoolOrder;
 }
 
 export function hireChild(
   { zygote, link, order }: ChildHire,
-  { slot }: Pick<Birth, 'slot'>,
+  { slot, requestLimit: noticeAt }: Pick<Birth, 'slot' | 'requestLimit'>,
   listener: WorkerListener,
 ): WorkerProcess {
   let pid: number | undefined;
@@ -39,7 +39,7 @@ export function hireChild(
   };
   const parent = zygote.enter(tenant);
   const upstream = link.add(
-    { ...order, slot, address: { kind: 'unix', path: parent.socketPath } },
+    { ...order, slot, noticeAt, address: { kind: 'unix', path: parent.socketPath } },
     (said) => {
       listener.onMessage(said, undefined);
       if (said.type !== 'drained') return;

@@ -51,6 +51,7 @@ export interface TestGateway {
 export interface WorkerOptions {
   readonly concurrency?: number;
   readonly requestLimit?: number;
+  readonly noticeAt?: number;
   readonly warmupPath?: string | null;
   readonly reserved?: boolean;
   /** For the echo app. */
@@ -148,6 +149,7 @@ async function joinWorker(gateway: TestGateway, options: WorkerOptions): Promise
     address: options.address ?? own,
     concurrency: options.concurrency ?? 0,
     requestLimit: options.requestLimit ?? 0,
+    noticeAt: options.noticeAt ?? 0,
     warmupPath: options.warmupPath ?? null,
     reserved: options.reserved ?? false,
   });

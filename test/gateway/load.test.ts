@@ -135,6 +135,21 @@ describe('long-lived connections', () => {
 });
 
 describe('the limit of requests', () => {
+  test('is told at once when the replacement shall begin, and the worker serves on', async () => {
+    const gateway = await startGateway();
+    const { id } = await gateway.join({ requestLimit: 5, noticeAt: 2 });
+    const ask = async (): Promise<number> => {
+      const { statusCode, body } = await request(gateway.url);
+      await body.dump();
+      return statusCode;
+    };
+    expect([await ask(), await ask()]).toEqual([200, 200]);
+    const { report } = await gateway.hear('report', ({ early }) => early === true);
+    expect(report).toMatchObject({ requests: 2 });
+    expect([await ask(), await ask(), await ask()]).toEqual([200, 200, 200]);
+    await gateway.hear('spent', ({ worker }) => worker === id);
+  });
+
   test('is exact under 200 parallel requests', async () => {
     const gateway = await startGateway();
     const limits = [7, 50, 64, 1];

@@ -40,15 +40,30 @@ describe.each(PHP_LAYOUTS)('%s', (layout) => {
     }
     expect(Math.max(...counts.values())).toBeLessThanOrEqual(limit);
     expect(counts.size).toBeGreaterThanOrEqual(600 / limit);
-    // Ahead of the limit by the jitter (10 %) at most, and never behind it; the first ones are
-    // staggered, so that they do not all go at once.
+    // Never behind the limit, and ahead of it by the jitter (10 %) and a boot, half of it at most;
+    // the first ones are staggered, so that they do not all go at once.
     await waitUntil('the recycles', () => recycles(pool).length >= counts.size - 4);
     for (const { reason, requests, generation } of recycles(pool)) {
       expect(reason).toBe('max_requests');
-      const least = generation === 1 ? 1 : limit * 0.9;
+      const least = generation === 1 ? 1 : (limit / 2) * 0.9;
       expect(requests).toBeGreaterThanOrEqual(least);
       expect(requests).toBeLessThanOrEqual(limit);
     }
+  });
+
+  test('the replacement is there before the last request: no place stays empty', async () => {
+    const limit = 100;
+    const limits = ['--max-requests', String(limit), '--jitter', '0%'];
+    const pool = await servePhp(['--workers', '2', ...limits], layout);
+    const clients = startClients('raw', pool, { clients: 4, paths: ['GET /slow?ms=10'] });
+    // The first generation cannot know yet how fast requests come.
+    const later = (): LogEvent[] =>
+      recycles(pool).filter(({ generation }) => Number(generation) > 1);
+    await waitUntil('recycles', () => later().length >= 7, WITHIN_MS);
+    await stopLoad(clients);
+    const served = later().map(({ requests }) => Number(requests));
+    expect(Math.min(...served)).toBeGreaterThanOrEqual(limit / 2);
+    expect(served.sort((a, b) => a - b)[Math.floor(served.length / 2)]).toBeLessThan(limit);
   });
 
   test('fifty recycles under load lose nothing, on kept connections or new ones', async () => {

@@ -147,6 +147,7 @@ export function drawPolicy(dice: Dice): Policy {
     workersMin,
     workersMax,
     maxRequests: dice.pick([0, 0, 50, 200, 1000]),
+    exactRequests: dice.pick([false, true]),
     jitter: dice.pick([0, 0.1, 0.5]),
     maxMemoryBytes: dice.pick([0, 0, 40, 100, 200]) * MEBIBYTE,
     memorySoftShare: dice.pick([0.5, 0.8, 1]),

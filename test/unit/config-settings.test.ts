@@ -175,6 +175,7 @@ describe('policyOf', () => {
       workersMin: 6,
       workersMax: 6,
       maxRequests: 0,
+      exactRequests: false,
       jitter: 0.1,
       maxMemoryBytes: 200 * 2 ** 20,
       memorySoftShare: 0.85,

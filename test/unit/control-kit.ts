@@ -19,6 +19,7 @@ export const POLICY: Policy = {
   workersMin: 1,
   workersMax: 8,
   maxRequests: 0,
+  exactRequests: false,
   jitter: 0,
   maxMemoryBytes: 0,
   memorySoftShare: 0.8,

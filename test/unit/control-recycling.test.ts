@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { limitFor } from '../../src/control/recycling.ts';
-import { startReady } from './control-kit.ts';
+import { headStart, limitFor } from '../../src/control/recycling.ts';
+import { POLICY, startReady } from './control-kit.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const MEMORY = { maxMemoryBytes: 200 * MEBIBYTE, memorySoftShare: 0.5 };
@@ -22,6 +22,14 @@ describe('limits', () => {
     expect(limits).toEqual([250, 500, 750, 1000]);
     player.report(1, { requests: 250 });
     expect(player.state.workers.get(5)?.requestLimit).toBe(1000);
+  });
+
+  test('that are exact leave time for a replacement, half of the requests at most', () => {
+    const exact = { ...POLICY, maxRequests: 300, exactRequests: true };
+    expect(headStart(exact, 0.05, 400)).toBe(20);
+    expect(headStart(exact, 5, 400)).toBe(150);
+    expect(headStart({ ...exact, maxRequests: 1 }, 5, 400)).toBe(0);
+    expect(headStart({ ...exact, exactRequests: false }, 0.05, 400)).toBe(0);
   });
 
   test('age begins when the worker is ready', () => {

@@ -9,6 +9,7 @@ const ORDER: Order = {
   address: { kind: 'unix', path: '/run/x.sock' },
   concurrency: 1,
   requestLimit: 10,
+  noticeAt: 8,
   warmupPath: null,
   reserved: false,
 };
@@ -84,8 +85,8 @@ test('a child goes to the next gateway with its pid and what is left of its requ
   ]);
   link.attach(second);
   expect(second.orders()).toMatchObject([
-    { worker: 1, requestLimit: 3, child: { pid: 71, taken: [71, 72] } },
-    { worker: 2, requestLimit: 10, child: { pid: 72, taken: [71, 72] } },
+    { worker: 1, requestLimit: 3, noticeAt: 1, child: { pid: 71, taken: [71, 72] } },
+    { worker: 2, requestLimit: 10, noticeAt: 8, child: { pid: 72, taken: [71, 72] } },
   ]);
   // Only who has it may speak of it.
   link.heard(first, { type: 'lost', worker: 1 });

@@ -23,7 +23,7 @@ function add(
   facts: Partial<Pick<Member<number>, 'concurrency' | 'requestLimit' | 'reserved'>> = {},
 ): Member<number> {
   const id = rotation.members.size + 1;
-  const defaults = { concurrency: 0, requestLimit: 0, reserved: false };
+  const defaults = { concurrency: 0, requestLimit: 0, noticeAt: 0, reserved: false };
   const member = createMember<number>({ id, slot: id, upstream, ...defaults, ...facts });
   member.phase = 'serving';
   rotation.members.set(id, member);

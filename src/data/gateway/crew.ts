@@ -23,10 +23,11 @@ export interface Crew {
 
 /** A process was started: connect until it answers. What we know already is not added again. */
 export function addWorker(crew: Crew, order: WorkerOrder): void {
-  const { worker: id, slot, concurrency, requestLimit, reserved } = order;
+  const { worker: id, slot, concurrency, requestLimit, noticeAt, reserved } = order;
   if (crew.rotation.members.has(id)) return;
   const upstream = crew.createUpstream(order);
-  const member = createMember<Job>({ id, slot, concurrency, requestLimit, reserved, upstream });
+  const limits = { concurrency, requestLimit, noticeAt };
+  const member = createMember<Job>({ id, slot, ...limits, reserved, upstream });
   crew.rotation.members.set(id, member);
   orders.set(member, order);
   void bringUp(crew, member);

@@ -24,6 +24,7 @@ import {
   give,
   hasPlace,
   hasServing,
+  reportOf,
   takeBack,
   type Member,
   type Rotation,
@@ -139,7 +140,13 @@ async function run(dispatch: Dispatch, job: Job, member: Member<Job>): Promise<v
 function settle(dispatch: Dispatch, job: Job, member: Member<Job>, result: ForwardResult): void {
   const unsent = result.type === 'failed' && result.stage === 'unsent';
   if (job.isAsk) takeOut(member.jobs, job);
-  else takeBack(member, job, { reached: !unsent });
+  else {
+    takeBack(member, job, { reached: !unsent });
+    if (!unsent && member.answered === member.noticeAt) {
+      const report = reportOf(member);
+      dispatch.tell({ type: 'report', worker: member.id, report, early: true });
+    }
+  }
   if (job.isLongLived) member.longLived -= 1;
   job.member = null;
   if (result.type === 'failed' && result.stage !== 'aborted') dispatch.suspect(member);

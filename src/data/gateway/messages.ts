@@ -24,6 +24,8 @@ export type ToGateway =
       readonly concurrency: number;
       /** It never gets more requests than this; 0 = no limit. `spent` is said when it got them. */
       readonly requestLimit: number;
+      /** It is reported at once when it has answered so many: its replacement begins; 0 = never. */
+      readonly noticeAt: number;
       /** GET this before it counts as joined; null = the connection is enough. */
       readonly warmupPath: string | null;
       /** Kept for health asks: never gets the public's requests. */
@@ -71,7 +73,13 @@ export type FromGateway =
   | { readonly type: 'lost'; readonly worker: UpstreamId }
   /** It cannot be reached, or the warm-up request failed: `message` is the whole sentence. */
   | { readonly type: 'refused'; readonly worker: UpstreamId; readonly message: string }
-  | { readonly type: 'report'; readonly worker: UpstreamId; readonly report: WorkerReport }
+  /** `early`: not by the clock. */
+  | {
+      readonly type: 'report';
+      readonly worker: UpstreamId;
+      readonly report: WorkerReport;
+      readonly early?: true;
+    }
   /** It was given its last request (limit reached); it stays out of rotation. */
   | { readonly type: 'spent'; readonly worker: UpstreamId }
   /** It drains, and none of its requests can become a long-lived one any more. */

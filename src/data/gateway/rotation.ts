@@ -23,6 +23,7 @@ export interface Member<J> {
   readonly concurrency: number;
   /** 0 = no limit. */
   readonly requestLimit: number;
+  readonly noticeAt: number;
   readonly reserved: boolean;
   readonly upstream: Upstream;
   phase: Phase;
@@ -53,7 +54,10 @@ export function createRotation<J>(): Rotation<J> {
 }
 
 export function createMember<J>(
-  order: Pick<Member<J>, 'id' | 'slot' | 'concurrency' | 'requestLimit' | 'reserved' | 'upstream'>,
+  order: Pick<
+    Member<J>,
+    'id' | 'slot' | 'concurrency' | 'requestLimit' | 'noticeAt' | 'reserved' | 'upstream'
+  >,
 ): Member<J> {
   return {
     ...order,
