@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** CI has two cores; Vitest by itself would leave one of them to itself. */
 const CORES = 2;
@@ -12,6 +13,18 @@ const LOAD = 'recycle-*|php-recycling|frameworks|load*|drain|attack*|leak*';
 /** What is about memory per second cannot share two cores with other tests that load them. */
 const ALONE = 'memory-forecast|heal|box';
 
+/** These take a minute and more. Who began them last would wait for them with idle cores. */
+const LONG =
+  /\/(recycle-http|simulation|suspended|leak-corpus|php-recycling|command|leak-examples|leak)\b/;
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification): number => (LONG.test(moduleId) ? 0 : 1);
+    return sorted.toSorted((a, b) => isLong(a) - isLong(b));
+  }
+}
+
 const TEST_TIMEOUT_MS = 30_000;
 
 export default defineConfig({
@@ -21,6 +34,7 @@ export default defineConfig({
     hookTimeout: TEST_TIMEOUT_MS,
     globalSetup: 'test/support/build.ts',
     setupFiles: 'test/support/warnings.ts',
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         extends: true,

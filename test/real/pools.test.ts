@@ -118,7 +118,7 @@ describe('two pools', { timeout: 60_000 }, () => {
     expect(await cli('recycle', 'ape/1')).toContain('there is no pool "ape"; there are web, api');
     expect(await cli('recycle', 'api/7')).toContain('there is no slot 7; the slots are 1');
     expect(await cli('scale', '2')).toContain('which pool? There are web, api');
-    expect(await cli('scale', 'api', '2')).toContain('1 workers, no more and no less');
+    expect(await cli('scale', 'api', '2')).toContain('1 worker, no more and no less');
     // All of all pools: nothing to choose.
     expect((await runCli(['recycle', '--name', cofferdam.name])).stdout.split('\n')).toHaveLength(
       3,
