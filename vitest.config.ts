@@ -15,7 +15,7 @@ const ALONE = 'memory-forecast|heal|box';
 
 /** These take a minute and more. Who began them last would wait for them with idle cores. */
 const LONG =
-  /\/(recycle-http|simulation|suspended|leak-corpus|php-recycling|command|leak-examples|leak)\b/;
+  /\/(recycle-http\d|simulation|suspended|leak-corpus|php-recycling|command|leak-examples|leak)\b/;
 
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
