@@ -41,7 +41,7 @@ describe.skipIf(!existsSync('/proc/self/status'))('a leak of 100 KB a request', 
     const budget = 300;
     const pool = await serve([LEAKY_APP, '--workers', '2', '--memory-budget', `${budget}MiB`]);
     await pool.waitForTold('all_ready');
-    const { load, peaks } = await loadFor(pool, 100, { atLeastMs: 40_000, recycles: 2 });
+    const { load, peaks } = await loadFor(pool, 100, { atLeastMs: 28_000, recycles: 2 });
     const recycles = pool.told('recycled');
     expect(recycles.length).toBeGreaterThanOrEqual(2);
     expect(new Set(recycles.map(({ reason }) => reason))).toEqual(new Set(['budget']));

@@ -113,19 +113,21 @@ function checkCounters(book: Book, state: PoolState): void {
 /** A worker that became old meanwhile may be replaced; nobody may be blamed for the gap. */
 function checkSuspension(book: Book, effects: readonly Effect[], now: number): void {
   const slotOf = (worker: number): number => book.live.get(worker)?.slot ?? 0;
-  const drained = new Set<number>();
+  /** Whose end was decided for another reason. */
+  const excused = new Set<number>();
   let size = Infinity;
   for (const effect of effects) {
-    if (effect.type === 'drain') drained.add(effect.worker);
+    if (effect.type === 'drain') excused.add(effect.worker);
     // Who still boots in a place that is not needed any more is sent away without a drain.
     if (effect.type === 'tell' && effect.told.event === 'scaled') size = effect.told.to;
     // One that makes room for something urgent is not cut for the gap: that was judged already.
-    const hurried =
-      effect.type === 'cut' && now < (book.live.get(effect.worker)?.longCutAt ?? -Infinity);
-    const ends = (effect.type === 'signal' || effect.type === 'cut') && !hurried;
+    if (effect.type === 'cut' && now < (book.live.get(effect.worker)?.longCutAt ?? -Infinity)) {
+      excused.add(effect.worker);
+    }
     const blamed =
-      (ends && !drained.has(effect.worker) && !(slotOf(effect.worker) > size)) ||
-      (effect.type === 'tell' && BLAME.has(effect.told.event));
+      effect.type === 'signal' || effect.type === 'cut'
+        ? !excused.has(effect.worker) && slotOf(effect.worker) <= size
+        : effect.type === 'tell' && BLAME.has(effect.told.event);
     rule(!blamed, 'a worker pays for the suspension of its supervisor');
   }
 }
