@@ -25,11 +25,8 @@ export async function runWrk(run: ToolRun): Promise<Tally> {
   return parseWrk(output);
 }
 
-/** A worker that drains waits for its run to end: long ones would make long recycles. */
-const H2LOAD_RUNS_PER_SECOND = 2;
-
 /**
- * Runs h2load twice a second, because it does not come back after a GOAWAY: it gives up the requests
+ * Runs h2load once a second, because it does not come back after a GOAWAY: it gives up the requests
  * that it has not sent yet. By count (`-n`): with `-D` it does not report the streams that a dead
  * connection took along (504 done of 536 started, 0 failed).
  */
@@ -42,8 +39,7 @@ export async function runH2load(
   const tally = emptyTally();
   const until = performance.now() + run.seconds * 1000;
   while (performance.now() < until) {
-    const requests = Math.ceil((rate * connections) / H2LOAD_RUNS_PER_SECOND);
-    const args = [`-n${requests}`, ...shape, run.url];
+    const args = [`-n${rate * connections}`, ...shape, run.url];
     countH2load(tally, await runTool('h2load', args, GRACE_MS));
   }
   return tally;
