@@ -65,6 +65,7 @@ describe('signals', () => {
 
   test('USR1 is said and opens no debugger; WINCH is nothing at all', async () => {
     const pool = await serveEcho(['--workers', '1']);
+    await pool.waitForTold('floor_measured');
     const lines = pool.events.length;
     pool.signal('SIGWINCH');
     pool.signal('SIGUSR1');
