@@ -68,18 +68,11 @@ export function isDrained(
 }
 
 /**
- * How many of its requests are left for another gateway; 0 = no limit. What a gateway that was
- * killed gave it since its last report nobody knows: so many it may get too many.
+ * What is left of a limit for another gateway, after so many requests; 0 = no limit. What a gateway
+ * that was killed gave the worker since its last report nobody knows: so many it may get too many.
  */
-export function limitLeft(
-  limit: number,
-  worker: UpstreamId,
-  behind: Behind,
-  ends: ReadonlyMap<GatewayEnd, End>,
-): number {
-  if (limit === 0) return 0;
-  const { requests } = reportOf(worker, behind, ends);
-  return Math.max(1, limit - requests);
+export function limitLeft(limit: number, requests: number): number {
+  return limit === 0 ? 0 : Math.max(1, limit - requests);
 }
 
 /** Of a worker, by all gateways that it has had. */

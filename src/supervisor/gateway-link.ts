@@ -91,9 +91,10 @@ export function createGatewayLink(options: GatewayLinkOptions): GatewayLink {
 
   const offer = (end: GatewayEnd, worker: UpstreamId, behind: Behind): void => {
     const { order, child } = behind;
+    const { requests } = reportOf(worker, behind, ends);
     const left = {
-      requestLimit: limitLeft(order.requestLimit, worker, behind, ends),
-      noticeAt: limitLeft(order.noticeAt, worker, behind, ends),
+      requestLimit: limitLeft(order.requestLimit, requests),
+      noticeAt: limitLeft(order.noticeAt, requests),
     };
     if (child === null) return end.post({ type: 'worker', worker, ...order, ...left });
     if (child.home !== null || behind.draining) return;
@@ -236,7 +237,7 @@ function hear({ end, ends, workers, asks, options }: Hearing, message: FromGatew
     case 'report': {
       from.reports.set(message.worker, message.report);
       const report = reportOf(message.worker, behind, ends);
-      const { early = false } = message;
+      const early = message.early === true;
       return behind.hear({ type: 'report', report, measures: NO_MEASURES, early });
     }
     case 'spent':

@@ -127,8 +127,8 @@ function behind(node: Launch, link: GatewayLink, order: PoolOrder): Launch {
             handle?.close();
             const { address } = message;
             // Its connections are the gateway's; only the app knows what to say to a WebSocket.
-            const { slot, requestLimit: noticeAt } = birth;
-            upstream ??= link.add({ slot, address, ...order, noticeAt }, hear, {
+            const told = { slot: birth.slot, address, ...order, noticeAt: 0 };
+            upstream ??= link.add(told, hear, {
               settled: (limits) => process_.send({ type: 'leaving', ...limits }),
             });
           },
