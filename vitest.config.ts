@@ -13,9 +13,9 @@ const LOAD = 'recycle-*|php-recycling|frameworks|load*|drain|attack*|leak*';
 /** What is about memory per second cannot share two cores with other tests that load them. */
 const ALONE = 'memory-forecast|heal|box';
 
-/** These take a minute and more. Who began them last would wait for them with idle cores. */
+/** The longest of their groups. Who began them last would wait for them with idle cores. */
 const LONG =
-  /\/(recycle-http\d|simulation|suspended|leak-corpus|php-recycling|command|leak-examples|leak)\b/;
+  /\/(recycle-http\d|simulation|suspended|leak-corpus|php-recycling|command|leak-examples|leak)\.test\.ts$/;
 
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

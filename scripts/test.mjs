@@ -141,8 +141,9 @@ async function vitest(more) {
 function failuresOf({ name: path, status, message: problem, assertionResults: tests }) {
   const file = relative(ROOT, path);
   const failed = tests.filter((test) => test.status === 'failed');
-  if (status === 'failed' && failed.length === 0)
+  if (status === 'failed' && failed.length === 0) {
     return [{ file, name: OUTSIDE, message: problem }];
+  }
   return failed.map(({ fullName, failureMessages }) => ({
     file,
     name: fullName.trim(),

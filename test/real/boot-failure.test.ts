@@ -6,7 +6,7 @@ import { startClients } from '../support/clients.ts';
 import type { RunningCofferdam } from '../support/cofferdam.ts';
 import { answers, ECHO_APP, statusOf } from '../support/processes.ts';
 import { runCli } from '../support/run-cli.ts';
-import { serve, stopLoad } from '../support/serve.ts';
+import { serve, stopLoad, workerEvents } from '../support/serve.ts';
 import { faultSwitch, scratchFolder, writeApp } from '../support/scratch.ts';
 
 /** The first boot failed: exit code 4, a reason, a way out, and nothing is left. */
@@ -15,8 +15,7 @@ async function expectNoBoot(cofferdam: RunningCofferdam, reason: RegExp, code: s
   expect(cofferdam.stderr).toMatch(reason);
   expect(cofferdam.stderr).toContain(`[${code}]`);
   expect(cofferdam.workers()).toEqual([]);
-  const ready = cofferdam.events.filter(({ event }) => event === 'worker_ready');
-  expect(ready.filter(({ pool }) => pool !== 'gateway')).toEqual([]);
+  expect(workerEvents(cofferdam, 'worker_ready')).toEqual([]);
 }
 
 describe('the first worker', () => {

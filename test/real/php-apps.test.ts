@@ -8,7 +8,8 @@ import { ADMIN, installMediaWiki, MEDIAWIKI } from '../../scripts/mediawiki.mjs'
 import { needPhp } from '../gateway/php.ts';
 import { startLighttpd } from '../support/lighttpd.ts';
 import { startNginx } from '../support/nginx.ts';
-import { PHP_LAYOUTS, phpEvents } from '../support/php.ts';
+import { PHP_LAYOUTS } from '../support/php.ts';
+import { workerEvents } from '../support/serve.ts';
 import {
   DOKUWIKI,
   formOf,
@@ -90,7 +91,7 @@ mediaWiki('MediaWiki, %s, behind nginx: login, edit, upload, redirect', async (l
   const headers = { 'if-none-match': String(first.headers['etag']) };
   expect((await request(image, { headers })).statusCode).toBe(304);
   expect((await browser.ask('/LocalSettings.php')).status).toBe(404);
-  expect(phpEvents(pool, 'worker_crashed')).toEqual([]);
+  expect(workerEvents(pool, 'worker_crashed')).toEqual([]);
 });
 
 const lacksDokuWiki = lacksFile(DOKUWIKI, 'dokuwiki') || lacks('lighttpd');

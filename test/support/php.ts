@@ -1,7 +1,7 @@
 /** `cofferdam serve` of the echo app in PHP (test/apps/php-echo), as tests want it. */
-import type { LogEvent, RunningCofferdam } from './cofferdam.ts';
+import type { RunningCofferdam } from './cofferdam.ts';
 import { APPS_FOLDER } from './processes.ts';
-import { serve } from './serve.ts';
+import { serve, workerEvents } from './serve.ts';
 
 /** Whatever holds for php workers holds for both. */
 export const PHP_LAYOUTS = ['isolated', 'zygote'] as const;
@@ -28,12 +28,7 @@ export async function waitForPhp(pool: RunningCofferdam): Promise<void> {
   await pool.waitFor(/"event":"all_ready","workers"/);
 }
 
-/** Events of the php-cgi workers: those of the gateway have the name of its pool. */
-export function phpEvents(pool: RunningCofferdam, kind: string): LogEvent[] {
-  return pool.events.filter(({ event, pool: of }) => event === kind && of === undefined);
-}
-
 /** Process ids of the php-cgi that became ready, oldest first. */
 export function phpPids(pool: RunningCofferdam): number[] {
-  return phpEvents(pool, 'worker_ready').map(({ pid }) => Number(pid));
+  return workerEvents(pool, 'worker_ready').map(({ pid }) => Number(pid));
 }

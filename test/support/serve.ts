@@ -1,7 +1,12 @@
 /** Pools for tests: each ends with its test, whatever became of it. */
 import { onTestFinished } from 'vitest';
 import type { ClientRun } from './client-loop.ts';
-import { spawnCofferdam, type RunningCofferdam, type SpawnOptions } from './cofferdam.ts';
+import {
+  spawnCofferdam,
+  type LogEvent,
+  type RunningCofferdam,
+  type SpawnOptions,
+} from './cofferdam.ts';
 import type { Status } from '../../src/control/status.ts';
 import { ECHO_APP, waitUntil } from './processes.ts';
 import { expectNothingLost } from './recycling.ts';
@@ -37,6 +42,11 @@ export async function stopLoad(clients: ClientRun): Promise<void> {
   const { tally } = clients;
   await waitUntil('enough answers', () => tally.ok > ANSWERS_MIN || failuresOf(tally) > 0);
   expectNothingLost(await clients.stop());
+}
+
+/** Events of the workers behind a gateway: those of the gateway have the name of its pool. */
+export function workerEvents(pool: RunningCofferdam, kind: string): LogEvent[] {
+  return pool.events.filter(({ event, pool: of }) => event === kind && of === undefined);
 }
 
 /** Process ids of the workers that became ready, oldest first. */
