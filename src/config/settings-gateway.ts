@@ -154,6 +154,16 @@ export const GATEWAY_SETTINGS = [
     elsewhere: ['request-terminate-timeout', 'exec-ttl', 'harakiri', 'max-execution-time'],
   },
   {
+    key: 'send-timeout',
+    kind: 'duration',
+    default: MINUTE_MS,
+    off: true,
+    limits: WAIT_LIMITS,
+    group: 'Gateway',
+    sentence: 'Cut off a client that takes nothing of its answer for this long.',
+    elsewhere: ['write-timeout', 'client-write-timeout'],
+  },
+  {
     key: 'slow-log',
     kind: 'duration',
     default: 0,

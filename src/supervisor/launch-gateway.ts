@@ -83,6 +83,7 @@ export function gatewaySettingsOf(settings: Settings, kind: Kind): GatewaySettin
     queueLength,
     queueTimeoutMs,
     requestTimeoutMs,
+    sendTimeoutMs: settings.sendTimeoutMs,
     slowLogMs: settings.slowLogMs,
     // A Node worker says itself that it lives, and php-cgi can say nothing while a script runs.
     watched: kind.kind === 'command' && settings.unresponsiveTimeoutMs > 0,

@@ -106,6 +106,7 @@ describe('greed', () => {
       {
         arrive: ({ request, response }) => refuse(request, response, 404),
         refused: (status) => refused.push(String(status)),
+        failed: () => undefined,
       },
       { headMs: 300, checkMs: 50 },
     );
@@ -129,7 +130,7 @@ describe('a body that comes too slowly', () => {
   async function startFront(take: (arrival: Arrival) => Promise<number>): Promise<number> {
     const arrive = (arrival: Arrival): void =>
       void take(arrival).then((status) => refuse(arrival.request, arrival.response, status));
-    const front = createFront({ arrive, refused: () => undefined });
+    const front = createFront({ arrive, refused: () => undefined, failed: () => undefined });
     front.listen(0, '127.0.0.1');
     await once(front, 'listening');
     onTestFinished(() => void front.close());

@@ -21,6 +21,7 @@ export const SETTINGS: GatewaySettings = {
   queueLength: 1000,
   queueTimeoutMs: 10_000,
   requestTimeoutMs: 0,
+  sendTimeoutMs: 60_000,
   slowLogMs: 0,
   watched: false,
   bodyLimitBytes: 64 * 1024 * 1024,

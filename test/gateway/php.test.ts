@@ -6,6 +6,7 @@ import { request } from 'undici';
 import type { GatewaySettings } from '../../src/data/gateway/messages.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { startGateway, type TestGateway, type WorkerOptions } from './harness.ts';
+import { send, waitForStatuses } from './peers.ts';
 import { needPhp, SITE, startPhp } from './php.ts';
 
 needPhp();
@@ -42,6 +43,31 @@ test('scripts run, files are sent, the rest is refused', async () => {
   }
 });
 
+test('an offer of another protocol takes nothing from a request', async () => {
+  const gateway = await startSite();
+  await joinPhp(gateway);
+  const offer = 'Host: a\r\nConnection: Upgrade\r\nUpgrade: TLS/1.2\r\n';
+  const post = send(
+    gateway.port,
+    `POST /count-body.php HTTP/1.1\r\n${offer}Content-Length: 3\r\n\r\na=1`,
+  );
+  expect(await waitForStatuses(post, 1)).toEqual(['200']);
+  expect(post.text()).toMatch(/\b3\b[^]*$/);
+  post.socket.write(`GET /file.txt HTTP/1.1\r\n${offer.replace('TLS/1.2', 'websocket')}\r\n`);
+  expect(await waitForStatuses(post, 2)).toEqual(['200', '200']);
+});
+
+test('what is no answer is 502 for the client, and its reason in the log', async () => {
+  const root = scratchFolder();
+  writeFileSync(join(root, 'bad.php'), '<?php header("Status: 999 Odd");');
+  const gateway = await startSite({ root });
+  await joinPhp(gateway, { warmupPath: null });
+  expect(await text(`${gateway.url}/bad.php`)).toBe('502 502 Bad Gateway\n');
+  const { fields } = await gateway.hear('log', ({ event }) => event === 'bad_answer');
+  expect(fields).toMatchObject({ script: '/bad.php', slot: expect.any(Number), method: 'GET' });
+  expect(fields['detail']).toContain('999');
+});
+
 test('a body that nothing can be kept of is refused at once, and told', async () => {
   const folder = scratchFolder();
   process.env['TMPDIR'] = folder;
@@ -67,6 +93,7 @@ test('a file that a script wants to be sent comes with its ranges, from allowed 
   const gateway = await startSite({ root, php: { ...php, sendfileRoots: [folder] } });
   await joinPhp(gateway, { warmupPath: null });
   const url = `${gateway.url}/send.php?file=${folder}/report.txt`;
+  expect(await text(url, 'POST', 'a=1')).toBe('200 0123456789');
   const part = await request(url, { headers: { range: 'bytes=2-4' } });
   expect([part.statusCode, await part.body.text()]).toEqual([206, '234']);
   expect(part.headers['x-sendfile']).toBeUndefined();

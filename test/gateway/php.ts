@@ -101,6 +101,7 @@ export function upstreamOptions(
     sendfileRoots: [],
     sendFile: () => Promise.reject(new Error('no file was to be sent')),
     onStderr: (message) => stderr.push(message),
+    onBadAnswer: () => undefined,
     ...upstream,
   };
 }

@@ -12,6 +12,18 @@ import { createDice } from '../sim/dice.ts';
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 
+/** Neither sent nor run. */
+const SOURCES = [
+  'x.phtml',
+  'x.phps',
+  'x.inc',
+  'x.php~',
+  'x.php.bak',
+  'x.PHP.old',
+  'x.php5',
+  'x.inc.1',
+];
+
 let site: Site;
 let root: string;
 let outside: string;
@@ -26,7 +38,7 @@ beforeEach(() => {
   mkdirSync(outside);
   const files = ['x.php', 'index.php', 'a/index.php', 'a/b.php', 'dir.php/x.php', 'evil.gif'];
   files.push('.env', '.env.php', '.git/x.php', '.well-known/a.txt', 'SHOUT.PHP', 'html/index.html');
-  files.push('ünï/é.php', 'x y.php', 'a.txt');
+  files.push('ünï/é.php', 'x y.php', 'a.txt', 'a.php.js', ...SOURCES);
   for (const path of files) writeFileSync(join(root, path), '');
   writeFileSync(join(outside, 'secret.php'), '');
   writeFileSync(join(outside, 'secret.txt'), '');
@@ -37,6 +49,7 @@ beforeEach(() => {
   symlinkSync(join(root, 'x.php'), join(root, 'source.txt'));
   symlinkSync(join(root, 'x.php'), join(root, 'inside.php'));
   symlinkSync(join(root, '.env'), join(root, 'env.txt'));
+  symlinkSync(join(root, '.git/x.php'), join(root, 'git.php'));
   site = { root, extensions: ['.php'], index: 'index.php', frontController: null };
 });
 
@@ -78,7 +91,7 @@ describe('scripts', () => {
 });
 
 describe('what may not be reached', () => {
-  test.each([
+  test.each<[string, string, string]>([
     ['no such script', '/none.php', '404'],
     ['another extension', '/evil.gif/x.php', '404'],
     ['a script below a file', '/evil.gif/.php', '404'],
@@ -90,6 +103,10 @@ describe('what may not be reached', () => {
     ['the source of a script in capitals', '/SHOUT.PHP', '404'],
     ['a folder that is called like a script', '/dir.php', '404'],
     ['what is in a folder that is called like a script', '/dir.php/x.php', '404'],
+    ...SOURCES.map(
+      (name) => ['PHP by another name', `/${name}`, '404'] as [string, string, string],
+    ),
+    ['a script in a folder with a dot, by a link', '/git.php', '404'],
     ['a dotfile', '/.env', '404'],
     ['a dotfile that runs', '/.env.php', '404'],
     ['a dotfile by a link', '/env.txt', '404'],
@@ -111,6 +128,7 @@ describe('what may not be reached', () => {
 
   test('files are files', () => {
     expect(found('/evil.gif')).toBe('file /evil.gif');
+    expect(found('/a.php.js')).toBe('file /a.php.js');
     expect(found('/html/')).toBe('file /html/index.html');
     expect(found('/.well-known/a.txt')).toBe('file /.well-known/a.txt');
   });

@@ -4,7 +4,7 @@
  */
 import { Readable, Transform } from 'node:stream';
 import type { GatewaySettings } from './messages.ts';
-import { announcedLength, type AnyRequest, type AnyResponse } from './refuse.ts';
+import { announcedLength, inviteBody, type AnyRequest, type AnyResponse } from './refuse.ts';
 import { createSpool, type Spool } from './spool.ts';
 import type { VisitBody } from './types.ts';
 
@@ -56,7 +56,7 @@ export function streamBody(
   const open = (): Readable => {
     if (opened) throw new Error('a body that streams can be opened only once');
     opened = true;
-    if (continues) response.writeContinue();
+    if (continues) inviteBody(response);
     meter = openMeter(request, limits.bodyLimitBytes, pace);
     return meter.stream;
   };
@@ -82,7 +82,7 @@ export async function holdBody(
   pace = PACE,
 ): Promise<GatewayBody> {
   if (announcedLength(request) === 0) return NO_BODY;
-  if (continues) response.writeContinue();
+  if (continues) inviteBody(response);
   const spool = createSpool(limits.spoolAboveBytes);
   try {
     const fault = await readAll(request, spool, limits, pace);

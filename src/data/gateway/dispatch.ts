@@ -4,6 +4,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { takeOut } from './bag.ts';
+import { messageOf } from './fault.ts';
 import { hasWholeBody, isIdempotent, type Job } from './job.ts';
 import type { FromGateway, GatewaySettings, UpstreamId } from './messages.ts';
 import type { Report } from './report.ts';
@@ -18,7 +19,7 @@ import {
   type Queue,
 } from './queue.ts';
 import { countRejection, countWait, type QueueBook, type Rejection } from './queue-book.ts';
-import { refuse } from './refuse.ts';
+import { cut, refuse } from './refuse.ts';
 import {
   choose,
   give,
@@ -116,6 +117,7 @@ function canAnswer(member: Member<Job>): boolean {
   return member.phase !== 'connecting' && hasPlace(member);
 }
 
+/** Never rejects: whatever throws on the way of this request is over with it. */
 async function run(dispatch: Dispatch, job: Job, member: Member<Job>): Promise<void> {
   job.ticket = null;
   job.member = member;
@@ -134,7 +136,18 @@ async function run(dispatch: Dispatch, job: Job, member: Member<Job>): Promise<v
     stopClock(job);
     dispatch.settled(member);
   };
-  settle(dispatch, job, member, await member.upstream.forward(job, { last }));
+  let result: ForwardResult;
+  try {
+    result = await member.upstream.forward(job, { last });
+  } catch (error) {
+    result = { type: 'failed', stage: 'fault', detail: messageOf(error) };
+  }
+  try {
+    settle(dispatch, job, member, result);
+  } catch (error) {
+    cut(job.response);
+    dispatch.report.faulted(job, error);
+  }
 }
 
 function settle(dispatch: Dispatch, job: Job, member: Member<Job>, result: ForwardResult): void {
@@ -149,7 +162,7 @@ function settle(dispatch: Dispatch, job: Job, member: Member<Job>, result: Forwa
   }
   if (job.isLongLived) member.longLived -= 1;
   job.member = null;
-  if (result.type === 'failed' && result.stage !== 'aborted') dispatch.suspect(member);
+  if (result.type === 'failed' && !BLAMELESS.has(result.stage)) dispatch.suspect(member);
   dispatch.freed(member);
   if (result.type === 'answered') {
     noteSlow(dispatch, job, member, result.status);
@@ -158,6 +171,9 @@ function settle(dispatch: Dispatch, job: Job, member: Member<Job>, result: Forwa
   else fail(dispatch, job, member, result);
   pump(dispatch);
 }
+
+/** Failures that say nothing of the worker. */
+const BLAMELESS: ReadonlySet<Failure['stage']> = new Set(['aborted', 'fault']);
 
 function mayTryAgain(job: Job, { stage }: Failure): boolean {
   return (

@@ -39,17 +39,35 @@ export function passFields(raw: RawFields, isDropped: (name: string) => boolean)
   return passed;
 }
 
-/** The same as a record, for HTTP/2 (whose `writeHead` would keep one of several equal names). */
+/**
+ * The same as a record, for HTTP/2 (whose `writeHead` would keep one of several equal names). Of a
+ * field that can have one value only the first counts, as for browsers: Node throws at a second.
+ */
 export function asRecord(fields: RawFields): Record<string, string | string[]> {
   const record: Record<string, string | string[]> = Object.create(null);
   for (let index = 0; index < fields.length; index += 2) {
     const name = (fields[index] ?? '').toLowerCase();
     const value = fields[index + 1] ?? '';
     const before = record[name];
+    if (before !== undefined && hasOneValue(name)) continue;
     if (before === undefined) record[name] = value;
     else record[name] = Array.isArray(before) ? [...before, value] : [before, value];
   }
   return record;
+}
+
+/** For `addTrailers`. */
+export function inPairs(fields: RawFields): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let index = 0; index < fields.length; index += 2) {
+    pairs.push([fields[index] ?? '', fields[index + 1] ?? '']);
+  }
+  return pairs;
+}
+
+/** Whether it can stand in an HTTP/2 message once only; the name in lower case. */
+export function hasOneValue(name: string): boolean {
+  return SINGLE_VALUE.has(name);
 }
 
 /** Fields that must not come at the end of a message: they would change how it was understood. */
@@ -58,6 +76,44 @@ export function isForbiddenTrailer(name: string): boolean {
 }
 
 // --- internal ---
+
+/** Those of which Node's HTTP/2 takes one only. */
+const SINGLE_VALUE: ReadonlySet<string> = new Set([
+  'access-control-allow-credentials',
+  'access-control-max-age',
+  'access-control-request-method',
+  'age',
+  'authorization',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-location',
+  'content-md5',
+  'content-range',
+  'content-type',
+  'date',
+  'dnt',
+  'etag',
+  'expires',
+  'from',
+  'host',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'last-modified',
+  'location',
+  'max-forwards',
+  'proxy-authorization',
+  'range',
+  'referer',
+  'retry-after',
+  'tk',
+  'upgrade-insecure-requests',
+  'user-agent',
+  'x-content-type-options',
+]);
 
 const FORBIDDEN_TRAILERS = new Set([
   'authorization',

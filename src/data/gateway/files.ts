@@ -19,17 +19,14 @@ export async function loadFiles(): Promise<void> {
 
 /**
  * Answers with the file (an absolute path), keeping the header fields that the response has
- * already; resolves with the status once the head is out. 404 when it cannot be read.
+ * already; resolves with the status once the head is out. 404 when it cannot be read. The method
+ * does not matter, unless it is HEAD: what a script wants to be sent may answer a POST.
  */
 export async function sendFile(visit: FileVisit, file: Buffer): Promise<number> {
   const { request, response } = visit;
   const path = file.toString('utf8');
   // The library knows paths as text only: a name that is not UTF-8 cannot be had.
   if (!Buffer.from(path).equals(file)) return refused(visit, 404);
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    response.setHeader('allow', 'GET, HEAD');
-    return refused(visit, 405);
-  }
   const { encoding, suffix, varies } = await chooseEncoding(request, path);
   const { send } = await import('@fastify/send');
   const name = encodeURIComponent(basename(path) + suffix);

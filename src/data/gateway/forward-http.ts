@@ -3,18 +3,13 @@
  * ways, trailers, early hints, server-sent events as they come.
  */
 import { performance } from 'node:perf_hooks';
-import {
-  Agent,
-  request as openRequest,
-  type ClientRequest,
-  type IncomingMessage,
-  type OutgoingHttpHeader,
-  type ServerResponse,
-} from 'node:http';
+import type { Duplex } from 'node:stream';
+import { Agent, request as openRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { takeOut, type Bag } from './bag.ts';
-import { asRecord, isForbiddenTrailer, passFields, type RawFields } from './fields.ts';
+import { contain, messageOf } from './fault.ts';
+import { inPairs, isForbiddenTrailer, passFields } from './fields.ts';
+import { passAnswer, passHint, type Safely } from './pass-answer.ts';
 import { createPulse } from './pulse.ts';
-import { write, type AnyResponse } from './refuse.ts';
 import { openTunnel } from './tunnel.ts';
 import type { ForwardResult, Upstream, UpstreamAddress, Visit } from './types.ts';
 import { forwardedFields, isClaim } from './visitor.ts';
@@ -103,7 +98,16 @@ function hasNews(lasting: Bag<Lasting>): boolean {
 function headOf(visit: Visit, last: boolean): string[] {
   const { request, visitor, tunnel, body } = visit;
   const raw = request.rawHeaders;
-  const fields = passFields(raw, (name) => name === 'host' || name === 'expect' || isClaim(name));
+  const streams = body.length === null;
+  const fields = passFields(
+    raw,
+    (name) =>
+      name === 'host' ||
+      name === 'expect' ||
+      // It announces what only a body in chunks can have.
+      (name === 'trailer' && !streams) ||
+      isClaim(name),
+  );
   const head = ['Host', visitor.host, ...fields, ...forwardedFields(visitor)];
   if (/\btrailers\b/.test(String(request.headers.te ?? ''))) head.push('TE', 'trailers');
   if (tunnel !== undefined) {
@@ -111,7 +115,7 @@ function headOf(visit: Visit, last: boolean): string[] {
   } else {
     head.push('Connection', last ? 'close' : 'keep-alive');
   }
-  if (body.length === null) head.push('Transfer-Encoding', 'chunked');
+  if (streams) head.push('Transfer-Encoding', 'chunked');
   else if (request.headers['content-length'] === undefined && METHODS_WITH_BODY.has(visit.method)) {
     head.push('Content-Length', String(body.length));
   }
@@ -128,10 +132,18 @@ function carry(
   settle: (result: ForwardResult) => void,
 ): void {
   let stage: 'unsent' | 'unanswered' | 'cut' = 'unsent';
+  let isDone = false;
   const done = (result: ForwardResult): void => {
+    if (isDone) return;
+    isDone = true;
     visit.signal.removeEventListener('abort', abort);
     settle(result);
   };
+  const safely = <Args extends readonly unknown[]>(work: (...args: Args) => void) =>
+    contain((error) => {
+      request.destroy();
+      done({ type: 'failed', stage: 'fault', detail: messageOf(error) });
+    }, work);
   const fail = (error: Error): void => {
     const aborted = visit.signal.aborted;
     if (!aborted && neverArrived(error, visit)) stage = 'unsent';
@@ -143,25 +155,31 @@ function carry(
   visit.signal.addEventListener('abort', abort);
   request.once('error', fail);
   request.once('socket', (socket) => {
-    const send = (): void => {
+    const send = safely((): void => {
       if (request.destroyed) return;
       stage = 'unanswered';
-      sendBody(visit, request);
-    };
+      sendBody(visit, request, safely);
+    });
     if (socket.connecting) socket.once('connect', send);
     else send();
   });
   request.on('information', (information) => passHint(visit, information));
-  request.once('upgrade', (answer: IncomingMessage, socket, head: Buffer) => {
-    stage = 'cut';
-    request.off('error', fail);
-    openTunnel(visit, answer, socket, head, done);
-  });
-  request.once('response', (answer) => {
-    stage = 'cut';
-    request.off('error', fail).on('error', () => undefined);
-    passAnswer(visit, answer, done, fail);
-  });
+  request.once(
+    'upgrade',
+    safely((answer: IncomingMessage, socket: Duplex, head: Buffer) => {
+      stage = 'cut';
+      request.off('error', fail);
+      openTunnel(visit, answer, socket, head, done);
+    }),
+  );
+  request.once(
+    'response',
+    safely((answer: IncomingMessage) => {
+      stage = 'cut';
+      request.off('error', fail).on('error', () => undefined);
+      passAnswer(visit, answer, { done, fail, safely });
+    }),
+  );
   if (visit.signal.aborted) abort();
 }
 
@@ -173,104 +191,17 @@ function neverArrived(error: NodeJS.ErrnoException, visit: Visit): boolean {
   return error.code === 'EPIPE' && error.syscall === 'write' && visit.body.length === 0;
 }
 
-function sendBody(visit: Visit, request: ClientRequest): void {
+function sendBody(visit: Visit, request: ClientRequest, safely: Safely): void {
   if (visit.body.length === 0) return void request.end();
   const body = visit.body.open();
   body.once('error', (error) => request.destroy(error));
-  body.once('end', () => {
-    const trailers = passFields(visit.request.rawTrailers, isForbiddenTrailer);
-    if (trailers.length > 0 && visit.body.length === null) request.addTrailers(inPairs(trailers));
-    request.end();
-  });
-  body.pipe(request, { end: false });
-}
-
-/** Early hints help the client; a bad one is no reason to lose the answer that follows. */
-function passHint(visit: Visit, information: { statusCode: number; rawHeaders: RawFields }): void {
-  const { request, response } = visit;
-  if (information.statusCode !== 103 || response.headersSent || request.httpVersion === '1.0')
-    return;
-  const hints = asRecord(passFields(information.rawHeaders, (name) => name === 'content-length'));
-  if (hints['link'] === undefined) return;
-  try {
-    response.writeEarlyHints(hints);
-  } catch {
-    // Node knows fewer forms of Link than there are.
-  }
-}
-
-function passAnswer(
-  visit: Visit,
-  answer: IncomingMessage,
-  done: (result: ForwardResult) => void,
-  fail: (error: Error) => void,
-): void {
-  const { response } = visit;
-  const status = answer.statusCode ?? 502;
-  try {
-    writeHead(response, answer, status);
-  } catch (error) {
-    // The worker's head is one that we must not pass on (a status of 1000, a bad field).
-    answer.destroy();
-    return fail(error instanceof Error ? error : new Error(String(error)));
-  }
-  const isEvents = /^\s*text\/event-stream/i.test(answer.headers['content-type'] ?? '');
-  if (isEvents) visit.onLongLived?.();
-  // One packet for a short answer; but a head must not wait for a body that is long in coming.
-  const flush = setImmediate(() => {
-    // HTTP/2 sends the head by itself.
-    if ('flushHeaders' in response && !response.writableEnded) response.flushHeaders();
-  });
-  answer.once('end', () => {
-    const trailers = passFields(answer.rawTrailers, isForbiddenTrailer);
-    if (trailers.length > 0) addTrailers(response, trailers);
-    response.end();
-  });
-  let over = false;
-  const end = (settle: () => void): void => {
-    if (over) return;
-    over = true;
-    clearImmediate(flush);
-    settle();
-  };
-  response.once('finish', () => end(() => done({ type: 'answered', status })));
-  response.once('close', () =>
-    end(() => {
-      answer.destroy();
-      done({ type: 'failed', stage: 'aborted', detail: 'the client is gone' });
+  body.once(
+    'end',
+    safely(() => {
+      const trailers = passFields(visit.request.rawTrailers, isForbiddenTrailer);
+      if (trailers.length > 0 && visit.body.length === null) request.addTrailers(inPairs(trailers));
+      request.end();
     }),
   );
-  answer.once('close', () => {
-    if (!answer.complete) end(() => fail(new Error('the worker broke off its answer')));
-  });
-  answer.on('error', () => undefined);
-  answer.pipe(response as NodeJS.WritableStream, { end: false });
-}
-
-function writeHead(response: AnyResponse, answer: IncomingMessage, status: number): void {
-  const fields = passFields(answer.rawHeaders, () => false);
-  if (response.req.httpVersionMajor === 2) {
-    const record = asRecord(fields);
-    delete record['trailer'];
-    return write(response, status, record);
-  }
-  // The flat form keeps names and order as the worker wrote them.
-  (response as ServerResponse).writeHead(
-    status,
-    answer.statusMessage,
-    fields as unknown as OutgoingHttpHeader[],
-  );
-}
-
-function addTrailers(response: AnyResponse, trailers: string[]): void {
-  if (response.req.httpVersionMajor === 2) response.addTrailers(asRecord(trailers));
-  else response.addTrailers(inPairs(trailers) as never);
-}
-
-function inPairs(fields: RawFields): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let index = 0; index < fields.length; index += 2) {
-    pairs.push([fields[index] ?? '', fields[index + 1] ?? '']);
-  }
-  return pairs;
+  body.pipe(request, { end: false });
 }

@@ -2,13 +2,21 @@
  * The door to the public: an HTTP server (HTTP/1.1, and HTTP/2 with TLS) whose limits keep slow and
  * greedy clients from costing more than their share. What comes in whole becomes a job.
  */
-import { createServer, IncomingMessage, ServerResponse, type Server } from 'node:http';
+import {
+  createServer,
+  ServerResponse,
+  STATUS_CODES,
+  type IncomingMessage,
+  type Server,
+} from 'node:http';
 import type { Http2SecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { readHead } from './request-head.ts';
-import { refuse, type AnyRequest, type AnyResponse } from './refuse.ts';
+import { cut, isMessage, refuse, type AnyRequest, type AnyResponse } from './refuse.ts';
 import type { Tunnel } from './types.ts';
+import { watchSessions } from './sessions.ts';
+import { keepIfNothingWasDropped, readEarly, requestClass } from './upgrade.ts';
 
 /** One request, its head understood. */
 export interface Arrival {
@@ -25,28 +33,45 @@ export interface FrontHandlers {
   arrive(arrival: Arrival): void;
   /** It was answered already. */
   refused(status: number, why: string): void;
+  /** What was done for a request has thrown; the request is cut off already. */
+  failed(request: AnyRequest, error: unknown): void;
 }
 
-export interface FrontLimits {
-  /** A head takes one packet; nobody honest needs longer. */
-  readonly headMs: number;
-  /** How often the limit above is looked after. */
-  readonly checkMs: number;
+export interface FrontOptions {
+  /** Whether workers may answer 101: PHP never does. */
+  readonly upgrades?: boolean;
+  /** A head takes one packet, and a handshake few; nobody honest needs longer. */
+  readonly headMs?: number;
+  /** How often the limits are looked after. */
+  readonly checkMs?: number;
+  /** Between two requests of one connection. */
+  readonly keepAliveMs?: number;
 }
 
-export const FRONT_LIMITS: FrontLimits = { headMs: 10_000, checkMs: 1000 };
+export const HEAD_MS = 10_000;
+const CHECK_MS = 1000;
+/** As nginx; longer than load balancers keep theirs (60 s), or they would run into our close. */
+const KEEP_ALIVE_MS = 75_000;
+
+/** An HTTP/2 client with open requests that is silent for so long is asked whether it is there. */
+const QUIET_MS = 5000;
+/** More than any connection needs that is not broken. */
+const ANSWER_MS = 10_000;
 
 /** As nginx: 4 × 8 KiB. */
 const HEAD_BYTES_MAX = 32 * 1024;
-/** As nginx; longer than load balancers keep theirs (60 s), or they would run into our close. */
-const KEEP_ALIVE_MS = 75_000;
 /** Requests one HTTP/2 client may have open at once; as nginx and the RFC's advice. */
 const STREAMS_MAX = 128;
 
 export type Front = Server | Http2SecureServer;
 
-export function createFront(handlers: FrontHandlers, limits = FRONT_LIMITS): Server {
-  const server = createServer({ ...HTTP1_OPTIONS, ...timesOf(limits) });
+export function createFront(handlers: FrontHandlers, options: FrontOptions = {}): Server {
+  const times = timesOf(options);
+  const server = createServer({
+    ...HTTP1_OPTIONS,
+    ...times,
+    IncomingMessage: requestClass(options.upgrades ?? true),
+  });
   attend(server, handlers);
   return server;
 }
@@ -55,66 +80,60 @@ export function createFront(handlers: FrontHandlers, limits = FRONT_LIMITS): Ser
 export async function createSecureFront(
   certificate: { readonly cert: Buffer; readonly key: Buffer },
   handlers: FrontHandlers,
-  limits = FRONT_LIMITS,
+  options: FrontOptions = {},
 ): Promise<Http2SecureServer> {
   // Loaded only where there is TLS: HTTP/2 costs 2 MiB.
   const { createSecureServer } = await import('node:http2');
+  const times = timesOf(options);
   const server = createSecureServer({
     ...certificate,
     ...HTTP1_OPTIONS,
     allowHTTP1: true,
-    Http1IncomingMessage: PatientRequest,
+    Http1IncomingMessage: requestClass(options.upgrades ?? true),
+    handshakeTimeout: times.headersTimeout,
     settings: { maxConcurrentStreams: STREAMS_MAX, maxHeaderListSize: HEAD_BYTES_MAX },
     // A session that holds more than this in headers and frames of its streams gets no new ones.
     maxSessionMemory: 10,
   });
   // `createSecureServer` hands no times to its HTTP/1 half: they are properties there.
-  Object.assign(server, timesOf(limits));
+  Object.assign(server, times);
   attend(server, handlers);
+  watchSessions(server, {
+    idleMs: times.keepAliveTimeout,
+    quietMs: QUIET_MS,
+    answerMs: ANSWER_MS,
+    checkMs: times.connectionsCheckingInterval,
+  });
   return server;
 }
 
 // --- internal ---
 
-const IS_UPGRADE = Symbol('upgrade');
-
-/**
- * `Upgrade: h2c` is an offer that a server may ignore (Java's client makes it with every request),
- * but Node would take the body off such a request. So only other upgrades are upgrades to it.
- */
-class PatientRequest extends IncomingMessage {
-  // Node's constructor assigns it before any field of ours could be there.
-  declare [IS_UPGRADE]: boolean;
-  get upgrade(): boolean {
-    return this[IS_UPGRADE] && !/^\s*h2c\b/i.test(this.headers.upgrade ?? '');
-  }
-  set upgrade(value: boolean) {
-    this[IS_UPGRADE] = value;
-  }
-}
-
 const HTTP1_OPTIONS = {
-  IncomingMessage: PatientRequest,
   insecureHTTPParser: false,
   maxHeaderSize: HEAD_BYTES_MAX,
-  keepAliveTimeout: KEEP_ALIVE_MS,
   requireHostHeader: true,
 } as const;
 
 /** Bodies have a pace of their own (body.ts) instead of one time for all sizes. */
-function timesOf({ headMs, checkMs }: FrontLimits): {
-  headersTimeout: number;
-  requestTimeout: number;
-  connectionsCheckingInterval: number;
-} {
-  return { headersTimeout: headMs, requestTimeout: 0, connectionsCheckingInterval: checkMs };
+function timesOf({
+  headMs = HEAD_MS,
+  checkMs = CHECK_MS,
+  keepAliveMs = KEEP_ALIVE_MS,
+}: FrontOptions) {
+  return {
+    headersTimeout: headMs,
+    requestTimeout: 0,
+    connectionsCheckingInterval: checkMs,
+    keepAliveTimeout: keepAliveMs,
+  };
 }
 
 function attend(server: Front, handlers: FrontHandlers): void {
-  const receive = (
+  const arrive = (
     request: AnyRequest,
     response: AnyResponse,
-    extra: { continues?: boolean; tunnel?: Tunnel } = {},
+    { continues = false, tunnel }: { continues?: boolean; tunnel?: Tunnel },
   ): void => {
     const head = readHead(request);
     if (!head.ok) {
@@ -123,8 +142,20 @@ function attend(server: Front, handlers: FrontHandlers): void {
       return handlers.refused(head.status, head.why);
     }
     const { target, host } = head;
-    const { continues = false, tunnel } = extra;
     handlers.arrive({ request, response, target, host, continues, tunnel });
+  };
+  const receive = (
+    request: AnyRequest,
+    response: AnyResponse,
+    more: Parameters<typeof arrive>[2] = {},
+  ): void => {
+    try {
+      if (isMessage(request)) keepIfNothingWasDropped(request, response as ServerResponse);
+      arrive(request, response, more);
+    } catch (error) {
+      cut(response);
+      handlers.failed(request, error);
+    }
   };
   // The events of both kinds of server have the same names, but no common type.
   const events = server as Server;
@@ -134,15 +165,22 @@ function attend(server: Front, handlers: FrontHandlers): void {
   );
   events.on('upgrade', (request, socket, head) => {
     socket.on('error', () => undefined);
-    receive(request, answerOn(request, socket), { tunnel: { socket, head } });
+    const early = readEarly(socket, head);
+    // Pipelined behind others, it is answered behind them.
+    whenAnswered(socket, () => {
+      receive(request, answerOn(request, socket), { tunnel: { socket, early } });
+    });
   });
-  events.on('connect', (_request, socket) => {
-    socket.on('error', () => undefined);
-    socket.end(`HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\n\r\n`);
+  // Over HTTP/2 it comes with a response.
+  events.on('connect', (request, to: Duplex | AnyResponse) => {
     handlers.refused(405, 'CONNECT');
+    if (!isMessage(request)) return refuse(request as AnyRequest, to as AnyResponse, 405);
+    const socket = to as Duplex;
+    socket.on('error', () => undefined);
+    whenAnswered(socket, () => endWith(socket as Socket, 405));
   });
   events.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    handlers.refused(answerClientError(error, socket), error.code ?? error.message);
+    answerClientError(error, socket as Socket, handlers);
   });
 }
 
@@ -153,32 +191,61 @@ function answerOn(request: IncomingMessage, socket: Duplex): ServerResponse {
   response.assignSocket(socket as Socket);
   response.once('finish', () => {
     response.detachSocket(socket as Socket);
-    socket.end();
+    // Not only ended: a client that never closes would keep its connection for ever.
+    (socket as Socket).destroySoon();
   });
   socket.once('close', () => response.emit('close'));
   return response;
 }
 
-function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): number {
+type BusySocket = Duplex & { _httpMessage?: ServerResponse | null };
+
+/** Calls back once no request that came before on the connection waits for its answer. */
+function whenAnswered(socket: BusySocket, then: () => void): void {
+  const { _httpMessage: response } = socket;
+  if (socket.destroyed) return;
+  if (response == null) return then();
+  // The next one gets the connection in the same moment; the last may have closed it.
+  response.once('finish', () => setImmediate(whenAnswered, socket, then));
+}
+
+/**
+ * What is no HTTP gets a short answer and the end of its connection, behind the answers of whole
+ * requests that came before it.
+ */
+function answerClientError(
+  error: NodeJS.ErrnoException,
+  socket: Socket & BusySocket,
+  handlers: FrontHandlers,
+): void {
+  // Once for each connection: what comes behind the first fault is none of its own.
+  if (faulty.has(socket)) return;
+  faulty.add(socket);
   const status = CLIENT_ERRORS[error.code ?? ''] ?? 400;
-  // Not into the middle of an answer that is under way.
-  const { _httpMessage: message } = socket as Duplex & { _httpMessage?: ServerResponse };
-  if (socket.writable && message?.headersSent !== true) {
-    socket.write(`HTTP/1.1 ${status} ${REASONS[status]}\r\nConnection: close\r\n\r\n`);
+  handlers.refused(status, error.code ?? error.message);
+  // A handshake that never ends leaves nothing that could be written to.
+  if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' || !socket.writable) return void socket.destroy();
+  const end = (): void => {
+    const { _httpMessage: response } = socket;
+    if (response == null || !response.req.complete) return endWith(socket, status, response);
+    response.once('finish', () => setImmediate(end));
+  };
+  end();
+}
+
+const faulty = new WeakSet<Duplex>();
+
+/** Says goodbye on the bare connection, but not into the middle of an answer that is under way. */
+function endWith(socket: Socket, status: number, response?: ServerResponse | null): void {
+  if (socket.writable && response?.headersSent !== true) {
+    socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
   }
   // Ended, not destroyed: what was answered just now is still on its way.
-  (socket as Socket).destroySoon();
-  return status;
+  socket.destroySoon();
 }
 
 const CLIENT_ERRORS: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
-};
-const REASONS: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  408: 'Request Timeout',
-  413: 'Payload Too Large',
-  431: 'Request Header Fields Too Large',
 };

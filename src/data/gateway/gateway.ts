@@ -21,17 +21,20 @@ import { createFront, createSecureFront, type Arrival, type Front } from './fron
 import { createJob, type Job } from './job.ts';
 import type { FromGateway, GatewayBrief, GatewaySettings, ToGateway } from './messages.ts';
 import { countRejection, createQueueBook, reportQueue } from './queue-book.ts';
-import { announcedLength, refuse } from './refuse.ts';
+import { announcedLength, refuse, type AnyRequest } from './refuse.ts';
 import { createReport, type Report } from './report.ts';
 import { createRotation } from './rotation.ts';
 import { createAbort, type Abort } from './signal.ts';
+import { createSlowReaders, type SlowReaders } from './slow-readers.ts';
 import type { Upstream, VisitorFacts } from './types.ts';
 import { createTrust, isTrustless, readVisitor, type Trust } from './visitor.ts';
 
 export interface Gateway {
   readonly front: Front;
   hear(message: ToGateway): void;
-  /** Tells the supervisor how it stands; to be called each second. */
+  /** Something threw of which nobody knows whose request it was. */
+  readonly fault: (error: unknown) => void;
+  /** Tells the supervisor how it stands, and looks after its clients; to be called each second. */
   report(): void;
 }
 
@@ -70,6 +73,7 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
     door: () => door,
     createUpstream: (order) => parts.createUpstream(order, { settings: () => settings, report }),
   };
+  const slowReaders = createSlowReaders();
   const dispatch = createDispatch({
     rotation,
     book,
@@ -90,16 +94,23 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
         settings,
         trust,
         report,
+        slowReaders,
         submit: (job) => submit(dispatch, job),
       });
     },
     refused: () => countRejection(book, 'bad_request'),
+    failed: ({ method, url = '' }: AnyRequest, error: unknown) =>
+      report.faulted({ method, target: url }, error),
   };
   const front = await openFront(brief, handlers);
   if (settings.root !== null) await loadFiles();
   if (brief.tls !== null) {
     followCertificate(brief.tls, front as Parameters<typeof followCertificate>[1], report);
   }
+  const cutSlowReaders = (): void =>
+    slowReaders.look(settings.sendTimeoutMs, ({ req: { method, url = '' } }) => {
+      report.say('info', 'client_too_slow', { method: method ?? '', target: url });
+    });
   const configure = (next: GatewaySettings): void => {
     settings = next;
     trust = createTrust(next.trustedProxies);
@@ -112,7 +123,9 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
       else if (message.type === 'ask') void answerAsk(message, door, tell);
       else obey(crew, message);
     },
+    fault: (error) => report.broken(error),
     report: () => {
+      cutSlowReaders();
       reportWorkers(crew);
       tell({ type: 'queue', queue: reportQueue(book, dispatch.queue.size, settings.queueLength) });
     },
@@ -122,11 +135,12 @@ export async function createGateway(brief: GatewayBrief, parts: GatewayParts): P
 // --- internal ---
 
 async function openFront(
-  { tls }: GatewayBrief,
+  { tls, settings }: GatewayBrief,
   handlers: Parameters<typeof createFront>[0],
 ): Promise<Front> {
-  if (tls === null) return createFront(handlers);
-  return createSecureFront(await readCertificate(tls), handlers);
+  const options = { upgrades: settings.kind === 'http' };
+  if (tls === null) return createFront(handlers, options);
+  return createSecureFront(await readCertificate(tls), handlers, options);
 }
 
 function obey(crew: Crew, message: Exclude<ToGateway, { type: 'configure' | 'ask' }>): void {
@@ -155,21 +169,23 @@ interface Reception {
   readonly trust: Trust;
   readonly locate: GatewayParts['locate'];
   readonly report: Report;
+  readonly slowReaders: SlowReaders;
   readonly submit: (job: Job) => void;
 }
 
 /** Files need no worker; everything else becomes a job as soon as its body can be had. */
 function receive(arrival: Arrival, reception: Reception): void {
   const { settings } = reception;
-  const { request, response, tunnel } = arrival;
+  const { request, response } = arrival;
   const ending = createAbort();
+  reception.slowReaders.watch(response);
   response.once('close', () => {
     if (!response.writableEnded) ending.abort('client_gone');
   });
   if ((announcedLength(request) ?? 0) > settings.bodyLimitBytes) {
     return refuse(request, response, 413);
   }
-  if (settings.root !== null && tunnel === undefined && isFile(arrival, reception)) return;
+  if (settings.root !== null && isFile(arrival, reception)) return;
   if (settings.kind === 'http') {
     const body = streamBody(request, response, settings, arrival.continues);
     return accept(arrival, reception, ending, body);
@@ -217,6 +233,11 @@ function isFile({ request, response, target }: Arrival, { settings, locate }: Re
   const isRead = request.method === 'GET' || request.method === 'HEAD';
   if (settings.kind === 'http' && !isRead) return false;
   const place = locate(target, settings);
+  if (place.type === 'file' && !isRead) {
+    response.setHeader('allow', 'GET, HEAD');
+    refuse(request, response, 405);
+    return true;
+  }
   if (place.type === 'file') {
     sendFile({ request, response }, place.file).catch(() => refuse(request, response, 500));
     return true;

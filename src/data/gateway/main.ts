@@ -45,6 +45,14 @@ async function main(): Promise<void> {
   process.once('disconnect', () => leave(front));
   const reporting = setInterval(() => gateway.report(), REPORT_MS);
   reporting.unref();
+  // The agent tells the supervisor why it could not listen.
+  const giveUp = (): void => void setImmediate(() => process.exit(1));
+  front.once('error', giveUp);
+  front.once('listening', () => {
+    front.off('error', giveUp).on('error', gateway.fault);
+    // Whatever it was, it was about one request or one connection; all others go on.
+    process.on('uncaughtException', gateway.fault);
+  });
   // The agent knows this call: the socket is inherited where the supervisor holds it already.
   if ('path' in brief.listen) front.listen(brief.listen.path);
   else front.listen(brief.listen.port, brief.listen.host);
@@ -64,6 +72,7 @@ function createUpstream(order: WorkerOrder, context: UpstreamContext): Upstream 
     },
     sendFile,
     onStderr: ({ visit, text }) => report.phpSaid(visit, slot, text),
+    onBadAnswer: ({ visit, script, detail }) => report.badAnswer(visit, slot, script, detail),
   };
   if (child === undefined) return createFastCgiUpstream(options);
   return createZygoteUpstream(options, {

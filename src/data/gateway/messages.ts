@@ -130,6 +130,8 @@ export interface GatewaySettings {
   readonly queueTimeoutMs: number;
   /** From the moment a worker gets the request to the end of its answer; 0 = none. */
   readonly requestTimeoutMs: number;
+  /** How long a client may take nothing of an answer that is there for it; 0 = for ever. */
+  readonly sendTimeoutMs: number;
   /** A request slower than this is told while it runs, and logged when it is over; 0 = never. */
   readonly slowLogMs: number;
   /** Whether workers that fall silent are asked, and not reported on until they answer. */

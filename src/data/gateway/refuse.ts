@@ -22,6 +22,7 @@ export function refuse(request: AnyRequest, answer: AnyResponse, status: number)
     'content-length': Buffer.byteLength(text),
   };
   if (status === 503) fields['retry-after'] = RETRY_AFTER_S;
+  forget(response);
   const unread = isMessage(request) && !request.readableEnded && announcedLength(request) !== 0;
   if (unread) fields['connection'] = 'close';
   write(response, status, fields);
@@ -34,15 +35,31 @@ export function refuse(request: AnyRequest, answer: AnyResponse, status: number)
 export function announcedLength(request: AnyRequest): number | null {
   const length = request.headers['content-length'];
   if (length !== undefined) return Number(length);
-  if (request.httpVersionMajor === 2) return request.complete ? 0 : null;
-  return request.headers['transfer-encoding'] === undefined ? 0 : null;
+  if (isMessage(request)) return request.headers['transfer-encoding'] === undefined ? 0 : null;
+  // Not `complete`, which is false until somebody has read the end.
+  return request.stream.endAfterHeaders ? 0 : null;
 }
 
 /** Breaks an answer off in a way that the client notices. */
 export function cut(response: AnyResponse): void {
   if ('stream' in response && response.req.httpVersionMajor === 2) {
-    response.stream.close(INTERNAL_ERROR);
+    const { stream } = response;
+    // Gone already, or with its session.
+    if (stream !== undefined && !stream.destroyed) stream.close(INTERNAL_ERROR);
   } else response.destroy();
+}
+
+export function isMessage(request: AnyRequest): request is IncomingMessage {
+  return request.httpVersionMajor === 1;
+}
+
+/** `100 Continue`, for a client that may be gone by now. */
+export function inviteBody(response: AnyResponse): void {
+  try {
+    response.writeContinue();
+  } catch {
+    // Its stream is closed, and its request is over with it.
+  }
 }
 
 /** `writeHead` of both kinds of response; their types have no common signature. */
@@ -61,9 +78,17 @@ const INTERNAL_ERROR = 2;
 /** A connection closed with unread bytes is reset, and the reset can overtake the answer. */
 const LINGER_MS = 2000;
 
-function isMessage(request: AnyRequest): request is IncomingMessage {
-  return request.httpVersionMajor === 1;
+/** What an answer that could not be sent has left on the response: it could not be sent again. */
+function forget(response: ServerResponse): void {
+  // HTTP/2 has none.
+  if (response.req.httpVersionMajor === 1) response.statusMessage = '';
+  for (const name of response.getHeaderNames()) {
+    if (!OUR_FIELDS.has(name)) response.removeHeader(name);
+  }
 }
+
+/** Those that a refusal may bring along. */
+const OUR_FIELDS: ReadonlySet<string> = new Set(['allow', 'connection', 'location']);
 
 /** Reads what still comes, for a moment, before the connection ends with the response. */
 function linger(request: IncomingMessage, response: ServerResponse): void {

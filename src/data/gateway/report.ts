@@ -20,6 +20,15 @@ export interface Report {
     slot: number,
     end: { readonly status: number; readonly tookMs: number; readonly script: string | null },
   ): void;
+  /** What we did for it has thrown. It is over for this request, and for no other. */
+  faulted(
+    request: { readonly method?: string | undefined; readonly target: string },
+    error: unknown,
+  ): void;
+  /** The same, where it is not known for which request. */
+  broken(error: unknown): void;
+  /** What the script answered could not be passed on. */
+  badAnswer(visit: Visit, slot: number, script: string, detail: string): void;
   /** On STDERR, while it had this request. */
   phpSaid(visit: Visit, slot: number, text: string): void;
   say(level: Level, event: string, fields: Fields): void;
@@ -34,6 +43,8 @@ const LINES_MAX = 20;
 const WINDOW_MS = 1000;
 /** Enough of a target to find it again. */
 const TARGET_CHARS_MAX = 500;
+/** A few frames. */
+const STACK_CHARS_MAX = 1000;
 
 export function createReport(tell: (message: FromGateway) => void): Report {
   let windowEnd = 0;
@@ -65,6 +76,13 @@ export function createReport(tell: (message: FromGateway) => void): Report {
       if (type === 'slow' && !hasRoom()) return;
       tell({ type, worker, ...factsOf(job), script, tookMs });
     },
+    faulted: ({ method = '', target }, error) => {
+      const where = { method, target: target.slice(0, TARGET_CHARS_MAX) };
+      say('error', 'request_fault', { ...where, error: stackOf(error) });
+    },
+    broken: (error) => say('error', 'gateway_fault', { error: stackOf(error) }),
+    badAnswer: (visit, slot, script, detail) =>
+      say('warn', 'bad_answer', { ...factsOf(visit), script, slot, detail }),
     phpSaid: (visit, slot, text) =>
       say('warn', 'php_stderr', { slot, visitId: visit.id, ...factsOf(visit), text }),
     wasSlow: (job, slot, { status, tookMs, script }) => {
@@ -75,6 +93,11 @@ export function createReport(tell: (message: FromGateway) => void): Report {
 }
 
 // --- internal ---
+
+function stackOf(error: unknown): string {
+  const stack = error instanceof Error ? error.stack : undefined;
+  return (stack ?? String(error)).slice(0, STACK_CHARS_MAX);
+}
 
 function factsOf({ method, target }: Visit): { method: string; target: string } {
   return { method, target: target.slice(0, TARGET_CHARS_MAX) };

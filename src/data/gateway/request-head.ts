@@ -15,6 +15,8 @@ export const FIELDS_MAX = 200;
 
 export function readHead(request: IncomingMessage | Http2ServerRequest): Head {
   const { rawHeaders, headers } = request;
+  // It shows what proxies add to a request, and nobody needs that; as nginx and Apache.
+  if (request.method === 'TRACE') return refusal(405, 'TRACE');
   const isHttp2 = request.httpVersionMajor === 2;
   if (rawHeaders.length / 2 > FIELDS_MAX) return refusal(431, 'too many header fields');
   const complaint = isHttp2 ? null : complaintAboutFraming(request);

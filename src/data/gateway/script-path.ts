@@ -112,7 +112,7 @@ const INDEX = 'index.html';
 function scriptAt(place: Place, name: string, pathInfo: string | null): Located | null {
   const { site, root, disk } = place;
   const file = disk.realPath(root + name);
-  if (file === null || !isInside(root, file)) return null;
+  if (file === null || !isInside(root, file) || hasDotSegment(file.slice(root.length))) return null;
   // The link may be called .php and lead to an upload.
   if (!isScriptName(site, name) || !isScriptName(site, file)) return null;
   if (disk.kindOf(file) !== 'file') return null;
@@ -125,9 +125,14 @@ function fileAt({ site, root, disk }: Place, name: string): Located | null {
   // Never the source of a script: neither through a link nor as `INDEX.PHP`.
   const lower = file.toLowerCase();
   if (site.extensions.some((extension) => lower.endsWith(extension.toLowerCase()))) return null;
+  if (PHP_SOURCE.test(lower)) return null;
   if (disk.kindOf(file) !== 'file') return null;
   return { type: 'file', file: Buffer.from(file, 'latin1') };
 }
+
+/** What PHP is written in besides, and what editors and people leave beside it. */
+const PHP_SOURCE =
+  /\.(?:php\d?|pht|phtml|phps|phar|inc)(?:~|#|[._-](?:bak|backup|copy|dist|old|orig|save?|sw[op]|tmp|\d+))?$/;
 
 /** At the first extension that a slash follows, so that no later one can be chosen by a visitor. */
 function splitPathInfo(site: Site, path: string): [name: string, pathInfo: string | null] {

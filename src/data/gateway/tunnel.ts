@@ -1,5 +1,6 @@
 /** Upgraded connections (WebSocket): two sockets joined until either side is through. */
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { passFields } from './fields.ts';
 import type { ForwardResult, Visit } from './types.ts';
@@ -19,9 +20,12 @@ export function openTunnel(
     return done({ type: 'failed', stage: tunnel === undefined ? 'unanswered' : 'aborted', detail });
   }
   const client = tunnel.socket;
+  // A keep-alive timeout of a request before is none of the tunnel's.
+  (client as Socket).setTimeout?.(0);
   client.write(headOf(answer), 'latin1');
   if (head.length > 0) client.write(head);
-  if (tunnel.head.length > 0) socket.write(tunnel.head);
+  const early = tunnel.early.take();
+  if (early.length > 0) socket.write(early);
   visit.onLongLived?.();
   let open = 2;
   const end = (): void => {

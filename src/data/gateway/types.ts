@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Duplex, Readable } from 'node:stream';
+import type { EarlyBytes } from './upgrade.ts';
 
 /** Where a worker listens, from the gateway's point of view. */
 export type UpstreamAddress =
@@ -70,10 +71,10 @@ export interface Visit {
   onLongLived?(): void;
 }
 
-/** A connection that becomes a WebSocket or the like; `head` is what came behind the request. */
+/** A connection that may become a WebSocket or the like; `early` is what came behind the request. */
 export interface Tunnel {
   readonly socket: Duplex;
-  readonly head: Buffer;
+  readonly early: EarlyBytes;
 }
 
 export type ForwardResult =
@@ -82,11 +83,11 @@ export type ForwardResult =
   /**
    * It did not. `unsent`: no byte of the request reached the worker (anybody may try again);
    * `unanswered`: no byte of an answer came (idempotent requests may try again); `cut`: the client
-   * has part of the answer; `aborted`: the visit's signal ended it.
+   * has part of the answer; `aborted`: the visit's signal ended it; `fault`: not the worker's, ours.
    */
   | {
       readonly type: 'failed';
-      readonly stage: 'unsent' | 'unanswered' | 'cut' | 'aborted';
+      readonly stage: 'unsent' | 'unanswered' | 'cut' | 'aborted' | 'fault';
       readonly detail: string;
     };
 

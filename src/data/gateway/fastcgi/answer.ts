@@ -2,7 +2,8 @@
  * The answer of a script on its way to the client: head first, then exactly as many bytes as were
  * promised, no faster than the client takes them.
  */
-import { constants } from 'node:http2';
+import { STATUS_CODES } from 'node:http';
+import { hasOneValue } from '../fields.ts';
 import type { Visit } from '../types.ts';
 import { createHeadReader, type AnswerHead, type SendfileWish } from './answer-head.ts';
 
@@ -139,7 +140,7 @@ export function copyHeaders(head: AnswerHead, visit: Visit): void {
     const key = name.toLowerCase();
     const known = values.get(key);
     if (known === undefined) values.set(key, [name, [value]]);
-    else known[1].push(value);
+    else if (!hasOneValue(key)) known[1].push(value);
   }
   for (const [name, all] of values.values()) {
     visit.response.setHeader(name, all.length === 1 ? (all[0] ?? '') : all);
@@ -147,21 +148,19 @@ export function copyHeaders(head: AnswerHead, visit: Visit): void {
 }
 
 /** A short answer of our own, for a client that has nothing yet. */
-export function answerPlainly(visit: Visit, status: number, text: string): void {
+export function answerPlainly(
+  visit: Visit,
+  status: number,
+  text = `${status} ${STATUS_CODES[status]}`,
+): void {
   const { response } = visit;
   if (response.headersSent || response.destroyed) return;
   for (const name of response.getHeaderNames()) response.removeHeader(name);
   response.statusCode = status;
+  if (!('stream' in response)) response.statusMessage = '';
   response.setHeader('Content-Type', 'text/plain; charset=utf-8');
   response.setHeader('Cache-Control', 'no-store');
   response.end(`${text}\n`);
-}
-
-/** Ends it so that the client can see that a part is missing. */
-export function breakOff(visit: Visit): void {
-  const { response } = visit;
-  if ('stream' in response) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  else response.destroy();
 }
 
 // --- internal ---

@@ -1,4 +1,5 @@
 /** One request over one connection: what goes in, what comes out, and how it is left behind. */
+import { contain, messageOf } from '../fault.ts';
 import type { Visit, VisitSignal } from '../types.ts';
 import { openAnswer, type Answer, type Verdict } from './answer.ts';
 import type { Connection } from './connection.ts';
@@ -23,7 +24,9 @@ export type Outcome =
   | { readonly type: 'unsent'; readonly detail: string }
   /** The worker ended, or stopped making sense. */
   | { readonly type: 'unanswered'; readonly detail: string }
-  | { readonly type: 'aborted'; readonly detail: string };
+  | { readonly type: 'aborted'; readonly detail: string }
+  /** Not the worker's: ours. */
+  | { readonly type: 'fault'; readonly detail: string };
 
 export interface ExchangeEnd {
   readonly outcome: Outcome;
@@ -106,18 +109,19 @@ function run(
     else if (connection.isOpen) end(brokenOff(visit, answer, fault), false);
   }
 
+  const fault = (error: unknown): void => end({ type: 'fault', detail: messageOf(error) }, false);
   if (signal.aborted) return abandon(signal, connection, resolve);
   signal.addEventListener('abort', onAbort);
   connection.listen({
-    onParts,
-    onClosed(detail) {
+    onParts: contain(fault, onParts),
+    onClosed: contain(fault, (detail) => {
       const outcome: Outcome = isGone
         ? { type: 'aborted', detail: 'the client is gone' }
         : isDelivered
           ? brokenOff(visit, answer, detail)
           : { type: 'unsent', detail };
       end(outcome, false);
-    },
+    }),
   });
   connection.send([head], () => (isDelivered = true));
   if (hasBody) void sendBody(connection, visit.body).then(onUploaded);

@@ -5,7 +5,8 @@
 import { findSendfile, type Located, type Script } from '../script-path.ts';
 import type { ForwardResult, Upstream, Visit, VisitSignal } from '../types.ts';
 import type { AnswerHead, SendfileWish } from './answer-head.ts';
-import { answerPlainly, breakOff, copyHeaders } from './answer.ts';
+import { cut } from '../refuse.ts';
+import { answerPlainly, copyHeaders } from './answer.ts';
 import { cgiVariables } from './cgi-variables.ts';
 import { openConnection, untilFree, type Connection } from './connection.ts';
 import { exchange, type Outcome } from './exchange.ts';
@@ -23,14 +24,22 @@ export interface FastCgiOptions {
    * the status once the answer is on its way.
    */
   readonly sendFile: (visit: Visit, file: Buffer) => Promise<number>;
-  /** Answers a client that has nothing yet. Default: the reason as plain text. */
-  readonly refuse?: (visit: Visit, status: number, detail: string) => void;
+  /** What a script answered is no answer: 502 for the client, the reason for the log. */
+  readonly onBadAnswer: (message: BadAnswer) => void;
   readonly onStderr: (message: StderrMessage) => void;
   /**
    * How long a script may go on for a client that is gone, before its connection is closed (then
    * php ends it at its next output).
    */
   readonly abortGraceMs?: number;
+}
+
+export interface BadAnswer {
+  readonly slot: number;
+  readonly visit: Visit;
+  /** The script, as a path of the site. */
+  readonly script: string;
+  readonly detail: string;
 }
 
 export interface StderrMessage {
@@ -164,27 +173,32 @@ async function answerVisit(
   last: boolean,
   talk: Talk,
 ): Promise<ForwardResult> {
-  const refuse = options.refuse ?? answerPlainly;
-  const refused = (status: number, detail: string): ForwardResult => {
-    refuse(visit, status, detail);
+  const refused = (status: number, text?: string): ForwardResult => {
+    answerPlainly(visit, status, text);
     return { type: 'answered', status };
+  };
+  const bad = (script: string, detail: string): ForwardResult => {
+    options.onBadAnswer({ slot: options.slot, visit, script, detail });
+    return refused(502);
   };
   // CGI knows no body without a length; the front holds such bodies back until they have one.
   if (visit.body.length === null) return refused(411, 'Length required');
   let target = visit.target;
+  let script = '';
   for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
     const located = options.locate(target);
     if (located.type === 'refused') return refused(located.status, located.detail);
     if (located.type !== 'script') return refused(404, 'Not a script');
+    script = located.script.name;
     const request = makeRequest(visit, target, located.script, { last, isRedirect: redirects > 0 });
     if (request === null) return refused(431, 'Request header fields too large');
     const outcome = await talk(visit, request);
     if (outcome.type === 'sendfile') return sendFile(options, visit, outcome, refused);
-    if (outcome.type === 'malformed') return refused(502, `Bad answer: ${outcome.detail}`);
+    if (outcome.type === 'malformed') return bad(script, outcome.detail);
     if (outcome.type !== 'redirect') return concluded(visit, outcome);
     target = outcome.target;
   }
-  return refused(502, `Bad answer: more than ${REDIRECTS_MAX} internal redirects`);
+  return bad(script, `more than ${REDIRECTS_MAX} internal redirects`);
 }
 
 function makeRequest(
@@ -221,7 +235,7 @@ function concluded(visit: Visit, outcome: Conclusion): ForwardResult {
   if (outcome.type === 'whole') return { type: 'answered', status: outcome.status };
   const isCut =
     outcome.type === 'cut' || (outcome.type === 'aborted' && visit.response.headersSent);
-  if (isCut) breakOff(visit);
+  if (isCut) cut(visit.response);
   return failed(outcome.type, outcome.detail);
 }
 
