@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { suggest } from '../config/suggest.ts';
 import { CofferdamError, EXIT } from '../errors.ts';
 import type { CommandContext } from './command.ts';
+import { ignoreErrors } from '../supervisor/output.ts';
 import { COMMANDS, type Command } from './commands.ts';
 import { printError } from './print-error.ts';
 
@@ -14,12 +15,9 @@ const context: CommandContext = {
   stderr: process.stderr,
 };
 
-// A reader that went away (`| head`) is no fault of ours, and no reason to end a server.
-for (const output of [process.stdout, process.stderr]) {
-  output.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-}
+// A reader that went away (`| head`), a full disk, a closed terminal: no reason to end a server.
+ignoreErrors(process.stdout);
+ignoreErrors(process.stderr);
 
 const argv = process.argv.slice(2);
 const isVerbose = ownWords(argv).includes('--verbose');

@@ -12,10 +12,18 @@ export async function run(argv: readonly string[], context: CommandContext): Pro
   const config = await readConfig(request);
   const { log: format, quiet } = config.settings;
   const log = await createLog({ format, quiet, stream: process.stderr });
-  return supervise({
+  const code = await supervise({
     config,
     readConfig: () => readConfig(request),
     log,
     version: readVersion(),
   });
+  // Whatever is left open here, the stop has ended.
+  setTimeout(() => process.exit(), LEFT_OPEN_MS).unref();
+  return code;
 }
+
+// --- internal ---
+
+/** Time for the last log lines; nothing else of ours is under way. */
+const LEFT_OPEN_MS = 1000;

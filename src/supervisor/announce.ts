@@ -7,6 +7,7 @@ import { adviseOn } from '../config/validate.ts';
 import type { Told } from '../control/types.ts';
 import type { Budget } from '../metrics/budget.ts';
 import { meansOf } from './budget.ts';
+import type { BadMessage } from './hearing.ts';
 import { v8FlagsOf } from './launch.ts';
 import { urlOf, type Listening } from './listeners.ts';
 import type { Level, Log } from './log.ts';
@@ -29,6 +30,12 @@ const LEVELS: Readonly<Partial<Record<Told['event'], Level>>> = {
 /** Tells where a pool listens. */
 export function listeningTeller(log: Log): (at: Listening) => void {
   return (at) => log.write('info', 'listening', { url: urlOf(at) });
+}
+
+/** Tells of a worker whose app speaks on our channel, by a fault or by intent. */
+export function badMessageTeller(log: Log): (problem: BadMessage) => void {
+  return (problem) =>
+    log.write(problem.ended ? 'error' : 'warn', 'worker_message_invalid', { ...problem });
 }
 
 export interface AnnounceTargets {

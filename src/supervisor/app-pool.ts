@@ -12,7 +12,7 @@ import type { Launch } from './fleet.ts';
 import { createGenerations, type Generation, type Generations } from './generations.ts';
 import { createGatewayLink, type GatewayLink } from './gateway-link.ts';
 import { startHealth, type Health } from './health-pool.ts';
-import { listeningTeller } from './announce.ts';
+import { badMessageTeller, listeningTeller } from './announce.ts';
 import type { House } from './house.ts';
 import { createGatewayPool } from './gateway-pool.ts';
 import { gatewayLaunchOf, gatewaySettingsOf } from './launch-gateway.ts';
@@ -123,6 +123,7 @@ class Pool implements AppPool {
       onPid: (pid: number, alive: boolean) => onPid(pid, alive, isBlind),
       onListenFailure: (message: string) => void (this.#listenFailure = message),
       onLate: lateTeller(options.log, this.#kind),
+      onBadMessage: badMessageTeller(options.log),
     };
     const listening = {
       listeners: this.listeners,

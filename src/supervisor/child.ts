@@ -1,6 +1,7 @@
 /** Any process that serves: in a group of its own, its last words kept, its end told once. */
 import type { ChildProcess } from 'node:child_process';
 import type { Writable } from 'node:stream';
+import { writeTo } from './output.ts';
 import type { Tail } from './tail.ts';
 
 export interface ProcessExit {
@@ -27,7 +28,7 @@ export function forwardStderr(child: ChildProcess, tail: Tail, target: Writable)
   child.stderr?.on('data', (chunk: Buffer) => {
     tail.push(chunk);
     // A slow terminal slows its writers, as it would without us; nothing is buffered here.
-    if (!target.write(chunk)) {
+    if (!writeTo(target, chunk)) {
       child.stderr?.pause();
       target.once('drain', () => child.stderr?.resume());
     }
@@ -40,6 +41,8 @@ export function listenToExit(child: ChildProcess, onExit: (exit: ProcessExit) =>
   const tell = (exit: ProcessExit): void => {
     if (told) return;
     told = true;
+    // A grandchild that inherited the channel would hold us here as long as it lives.
+    if (child.connected) child.disconnect();
     onExit(exit);
   };
   child.on('error', (error) => {

@@ -118,6 +118,9 @@ export function createFleet(options: FleetOptions): Fleet {
 
 // --- internal ---
 
+/** One that sends many is told of once. */
+const badMessages = new WeakSet<Member>();
+
 function spawnMember(
   effect: SpawnEffect,
   members: Map<WorkerId, Member>,
@@ -160,6 +163,12 @@ function spawnMember(
         const member = members.get(worker);
         if (member === undefined) handle?.close();
         else receive({ worker, member, relay, asks, options, share }, message, handle);
+      },
+      onBadMessage({ detail, ended }) {
+        const member = members.get(worker);
+        if (member === undefined || (badMessages.has(member) && !ended)) return;
+        badMessages.add(member);
+        options.onBadMessage({ slot, pid: member.process.pid, detail, ended });
       },
       onDisconnect() {
         const member = members.get(worker);

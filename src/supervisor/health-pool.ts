@@ -15,7 +15,7 @@ import { createPoolRunner, type PoolRunner, type PoolRunnerOptions } from './poo
 
 export interface HealthPoolOptions extends Pick<
   PoolRunnerOptions,
-  'listeners' | 'onPid' | 'oomKilled' | 'sampleNow' | 'onLate'
+  'listeners' | 'onPid' | 'oomKilled' | 'sampleNow' | 'onLate' | 'onBadMessage'
 > {
   /** Of this pool, for metrics and the log. */
   readonly name: string;

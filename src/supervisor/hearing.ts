@@ -33,10 +33,20 @@ export interface HearingOptions {
    * memory and requests are of one moment).
    */
   onMoment(worker: WorkerId, pid: number): void;
+  /** A worker sent what no agent sends. */
+  onBadMessage(problem: BadMessage): void;
   /** A request takes long, or ran past its deadline. */
   onLate(request: LateRequestAt): void;
   onHealed(worker: WorkerId, pid: number, tookMs: number): void;
   now(): number;
+}
+
+export interface BadMessage {
+  readonly slot: number;
+  readonly pid: number | undefined;
+  readonly detail: string;
+  /** It is killed for it. */
+  readonly ended: boolean;
 }
 
 export interface LateRequestAt extends LateRequest {

@@ -4,6 +4,7 @@
  */
 import { styleText } from 'node:util';
 import { formatBytes, formatDuration } from '../config/units.ts';
+import { createLineOutput, type LineOutput } from './output.ts';
 
 export type Level = 'info' | 'warn' | 'error';
 
@@ -27,7 +28,8 @@ export interface LogOptions {
 export async function createLog(options: LogOptions): Promise<Log> {
   const { format, stream } = options;
   const pretty = format === 'pretty' || (format === 'auto' && stream.isTTY);
-  const write = pretty ? prettyWriter(options) : await jsonWriter(options);
+  const output = createLineOutput(stream, (count) => write('warn', 'log_lines_lost', { count }));
+  const write = pretty ? prettyWriter(stream, output) : await jsonWriter(output);
   return {
     write(level, event, fields = {}) {
       if (options.quiet && level === 'info') return;
@@ -49,7 +51,7 @@ export function formatFields(fields: Fields): string {
 type Writer = (level: Level, event: string, fields: Fields) => void;
 
 /** pino costs 2.7 MB of anonymous memory (docs/decisions): only who asks for JSON pays for it. */
-async function jsonWriter({ stream }: LogOptions): Promise<Writer> {
+async function jsonWriter(output: LineOutput): Promise<Writer> {
   const { pino } = await import('pino');
   const logger = pino(
     {
@@ -58,21 +60,21 @@ async function jsonWriter({ stream }: LogOptions): Promise<Writer> {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    stream,
+    output,
   );
   return (level, event, fields) => logger[level]({ event, ...fields });
 }
 
 const COLORS = { info: 'cyan', warn: 'yellow', error: 'red' } as const;
 
-function prettyWriter({ stream }: LogOptions): Writer {
+function prettyWriter(stream: LogOptions['stream'], output: LineOutput): Writer {
   const colored = stream.isTTY && stream.hasColors();
   const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
     colored ? styleText(style, text) : text;
   return (level, event, fields) => {
     const time = paint('dim', new Date().toISOString().slice(11, 23));
     const name = paint(COLORS[level], event.replaceAll('_', ' ').padEnd(16));
-    stream.write(`${time} ${name} ${formatFields(fields)}\n`);
+    output.write(`${time} ${name} ${formatFields(fields)}\n`);
   };
 }
 

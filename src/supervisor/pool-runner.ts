@@ -36,6 +36,7 @@ export interface PoolRunnerOptions extends Pick<
   | 'onListening'
   | 'onListenFailure'
   | 'onLate'
+  | 'onBadMessage'
   | 'onPid'
   | 'oomKilled'
 > {

@@ -14,8 +14,10 @@ import {
   type WorkerBrief,
   type WorkerMessage,
 } from '../protocol.ts';
+import { guardChannel } from './channel.ts';
 import { forwardStderr, listenToExit, signalProcess, type ProcessExit } from './child.ts';
 import { createTail, type Tail } from './tail.ts';
+import { isOurs, readWorkerMessage } from './worker-messages.ts';
 
 /** A raw libuv handle as it travels over IPC: a listening socket or a client connection. */
 export interface RawHandle {
@@ -43,6 +45,11 @@ export interface WorkerListener {
   /** The pid of one that had none when it was started. */
   onPid?(pid: number): void;
   onMessage(message: WorkerMessage, handle: RawHandle | undefined): void;
+  /**
+   * What came over the channel is no message of an agent. `ended`: nothing can be read after it,
+   * and the process is killed for it.
+   */
+  onBadMessage(problem: { readonly detail: string; readonly ended: boolean }): void;
   /** What the app itself sends with `process.send`; nobody listens to a user's app. */
   onAppMessage?(message: unknown): void;
   /** The channel is closed although the process lives: the app called `process.disconnect()`. */
@@ -88,9 +95,6 @@ export function spawnWorker(options: WorkerSpawn, listener: WorkerListener): Wor
   }
   forwardStderr(child, stderrTail, options.stderr);
   listenToMessages(child, listener);
-  if (listener.onAppMessage !== undefined) {
-    child.on('message', (message) => listener.onAppMessage?.(message));
-  }
   listenToDisconnect(child, listener);
   listenToExit(child, (exit) => listener.onExit(exit));
   return {
@@ -130,13 +134,38 @@ function send(child: ChildProcess, message: SupervisorMessage, handle?: RawHandl
 function ignore(): void {}
 
 function listenToMessages(child: ChildProcess, listener: WorkerListener): void {
+  const broken = (detail: string): void => {
+    listener.onBadMessage({ detail, ended: true });
+    signalProcess(child, 'SIGKILL');
+  };
+  guardChannel(child, broken);
   // `internalMessage` is where Node delivers `cmd: NODE_*`; it is missing in the types.
   (child as EventEmitter).on(
     'internalMessage',
-    (envelope: Envelope<WorkerMessage>, handle: RawHandle | undefined) => {
-      if (envelope.cmd === MESSAGE_COMMAND) listener.onMessage(envelope, handle);
+    (envelope: unknown, handle: RawHandle | undefined) => {
+      if (!isOurs(envelope)) return;
+      const message = readWorkerMessage(envelope);
+      if (message === null) {
+        handle?.close();
+        const detail = 'a message that no agent sends';
+        return listener.onBadMessage({ detail, ended: false });
+      }
+      try {
+        listener.onMessage(message, handle);
+      } catch (error) {
+        // Checked as it was, it could not be dealt with: a handle of another kind, for one.
+        broken(`a message that cannot be dealt with: ${(error as Error).message}`);
+      }
     },
   );
+  // Always: Node keeps every message for which there is no listener.
+  child.on('message', (message) => {
+    try {
+      listener.onAppMessage?.(message);
+    } catch (error) {
+      broken(`a message that cannot be dealt with: ${(error as Error).message}`);
+    }
+  });
 }
 
 function listenToDisconnect(child: ChildProcess, listener: WorkerListener): void {

@@ -71,7 +71,7 @@ export interface Visit {
   onLongLived?(): void;
 }
 
-/** A connection that may become a WebSocket or the like; `early` is what came behind the request. */
+/** A connection that may become a WebSocket; `early` is what came behind the request. */
 export interface Tunnel {
   readonly socket: Duplex;
   readonly early: EarlyBytes;
@@ -83,7 +83,7 @@ export type ForwardResult =
   /**
    * It did not. `unsent`: no byte of the request reached the worker (anybody may try again);
    * `unanswered`: no byte of an answer came (idempotent requests may try again); `cut`: the client
-   * has part of the answer; `aborted`: the visit's signal ended it; `fault`: not the worker's, ours.
+   * has part of the answer; `aborted`: the visit's signal ended it; `fault`: it was our own.
    */
   | {
       readonly type: 'failed';
