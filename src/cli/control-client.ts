@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
 import type { Flags } from '../config/flags.ts';
 import { readSetting } from '../config/load.ts';
-import { controlSocketPaths } from '../config/paths.ts';
+import { controlSocketPaths, strangerAt } from '../config/paths.ts';
 import type { ControlReplies, ControlRequest } from '../control/status.ts';
 import { CofferdamError, ERRORS, type ErrorCode } from '../errors.ts';
 import type { CommandContext } from './command.ts';
@@ -98,6 +98,8 @@ async function* rest(lines: AsyncIterator<string>, reader: Interface): AsyncGene
 
 async function connectTo({ name, paths }: Instance): Promise<Socket> {
   for (const path of paths) {
+    const stranger = strangerAt(path);
+    if (stranger !== null) throw refusal(stranger, 'Whoever made it could answer for Cofferdam.');
     const socket = await tryToConnect(path);
     if (socket !== null) return socket;
   }

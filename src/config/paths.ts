@@ -47,18 +47,42 @@ export function workerFolderPath(name: string, env: NodeJS.ProcessEnv): string {
  */
 export function ensureSocketFolder(socketPath: string): void {
   const folder = dirname(socketPath);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const stats = lstatSync(folder);
-  const uid = process.getuid?.() ?? stats.uid;
-  if (!stats.isDirectory() || stats.uid !== uid) {
-    throw new CofferdamError('COF_CONFIG_UNREADABLE', `${folder} belongs to somebody else`, {
-      hint: 'Set XDG_RUNTIME_DIR to a folder of your own.',
+  const refuse = (why: string): never => {
+    throw new CofferdamError('COF_CONFIG_UNREADABLE', `${folder} ${why}`, {
+      hint: 'Set XDG_RUNTIME_DIR to a folder of your own, in which files can be made.',
     });
+  };
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const what = lstatSync(folder, { throwIfNoEntry: false });
+    if (what !== undefined && !what.isDirectory()) return refuse('is no folder');
+    return refuse(`cannot be made for the control socket: ${(error as Error).message}`);
   }
-  if ((stats.mode & 0o077) !== 0) chmodSync(folder, 0o700);
+  const problem = folderProblem(folder);
+  if (problem !== null) return refuse(problem);
+  if ((lstatSync(folder).mode & 0o077) !== 0) chmodSync(folder, 0o700);
+}
+
+/**
+ * Whether what answers at `socketPath` can only be our own: the same check for those who ask, or a
+ * stranger in a shared /tmp could answer them. Null where it is, or where nothing is.
+ */
+export function strangerAt(socketPath: string): string | null {
+  const folder = dirname(socketPath);
+  const problem = folderProblem(folder);
+  return problem === null ? null : `${folder} ${problem}`;
 }
 
 // --- internal ---
+
+function folderProblem(folder: string): string | null {
+  const stats = lstatSync(folder, { throwIfNoEntry: false });
+  if (stats === undefined) return null;
+  if (!stats.isDirectory()) return 'is no folder';
+  const uid = process.getuid?.() ?? stats.uid;
+  return stats.uid === uid ? null : 'belongs to somebody else';
+}
 
 /** `sun_path` holds 104 bytes on macOS and 108 on Linux, with its closing zero. */
 const SOCKET_PATH_BYTES_MAX = 103;

@@ -4,6 +4,7 @@
  * Every answer comes from memory, except the app's own health check, which has a bound.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { OpsAddress } from '../config/ops-address.ts';
 import { CofferdamError } from '../errors.ts';
 import { CONTENT_TYPES, negotiate, type Format } from '../metrics/exposition.ts';
@@ -40,7 +41,7 @@ export interface OpsServer {
 export async function createOpsServer(options: OpsOptions): Promise<OpsServer> {
   const { host, port } = options.address;
   const server = createServer(LIMITS, (request, response) => handle(request, response, options));
-  server.maxConnections = CONNECTIONS_MAX;
+  boundConnections(server);
   server.on('clientError', (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -69,6 +70,25 @@ export async function createOpsServer(options: OpsOptions): Promise<OpsServer> {
 
 /** Kubernetes, a scraper, a few people with the page open; more is a client that loops. */
 const CONNECTIONS_MAX = 256;
+
+/**
+ * Past the bound whoever asked longest ago gives way: a client that only holds connections must not
+ * keep a probe out.
+ */
+function boundConnections(server: Server): void {
+  const open = new Set<Socket>();
+  const touch = (socket: Socket): void => {
+    open.delete(socket);
+    open.add(socket);
+  };
+  server.on('connection', (socket) => {
+    const [oldest] = open;
+    if (open.size >= CONNECTIONS_MAX) oldest?.destroy();
+    touch(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  server.on('request', ({ socket }) => touch(socket));
+}
 
 /** Who asks has a line to say; slow and idle ones must not use up the connections. */
 const LIMITS = {
