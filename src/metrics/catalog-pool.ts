@@ -150,7 +150,7 @@ export const POOL_METRICS: readonly Metric[] = [
     name: 'cofferdam_requests_dropped_total',
     type: 'counter',
     labels: ['reason'],
-    help: 'Requests that Cofferdam or a dying worker left without an answer: this must stay 0.',
+    help: 'Requests that got no answer, or half of one: this must stay 0.',
     read: (pool, emit) => {
       for (const reason of DROP_REASONS) {
         emit(

@@ -34,6 +34,7 @@ export function addQueues(queues: readonly (QueueReport | null)[]): QueueReport 
       rejected: addLists(sum.rejected, queue.rejected),
       abandoned: sum.abandoned + queue.abandoned,
       retried: sum.retried + queue.retried,
+      lost: sum.lost + queue.lost,
     }),
     first,
   );

@@ -176,11 +176,16 @@ function poolOf(pool: PoolRunner, owner: AppPool, sampler: Sampler): PoolSnapsho
 }
 
 /** What a gateway took in and answered counts for the pool behind it. */
-function countersOf(pool: PoolRunner, { workers, front }: AppPool): Counters {
+function countersOf(pool: PoolRunner, owner: AppPool): Counters {
+  const { workers, front } = owner;
   const own = pool.ledger.counters();
   if (front === workers || (pool !== workers && pool !== front)) return own;
   const { answers, durations, durationSumMs } = front.ledger.counters();
-  if (pool === workers) return { ...own, answers, durations, durationSumMs };
+  if (pool === workers) {
+    // What a worker held when it ended is mostly answered by another one: only the gateway knows.
+    const dropped = { ...own.dropped, crash: owner.queue()?.lost ?? 0, killed: 0 };
+    return { ...own, answers, durations, durationSumMs, dropped };
+  }
   const none = (list: readonly number[]): readonly number[] => list.map(() => 0);
   return { ...own, answers: none(answers), durations: none(durations), durationSumMs: 0 };
 }

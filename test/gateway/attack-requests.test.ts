@@ -1,4 +1,5 @@
 /** One request's fault ends one request: what a client or a worker says never ends the gateway. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { request } from 'undici';
 import { waitUntil } from '../support/processes.ts';
@@ -96,6 +97,28 @@ describe('a request cannot end the gateway', () => {
     expect([status, gateway.child.exitCode]).toEqual([200, null]);
     expect(gateway.said.filter(({ type }) => type === 'log')).toEqual([]);
   });
+});
+
+test('a GET over HTTP/2 is asked again when its worker dies, and has no body', async () => {
+  const gateway = await startGateway({}, TLS);
+  const seen: string[] = [];
+  const hang = ({ headers }: IncomingMessage, response: ServerResponse): void => {
+    seen.push(headers['transfer-encoding'] ?? 'no body');
+    if (seen.length === 1) response.destroy();
+    else response.end('second');
+  };
+  await joinServer(gateway, hang);
+  await joinServer(gateway, hang);
+  const answer = await askHttp2(openSession(gateway), { ':path': '/' });
+  expect(answer).toMatchObject({ status: 200, body: 'second' });
+  expect(seen).toEqual(['no body', 'no body']);
+  const once = await gateway.hear('queue', ({ queue }) => queue.retried === 1);
+  expect(once.queue.lost).toBe(0);
+  // What must not be repeated is lost, and counted as that.
+  seen.length = 0;
+  const lost = await askHttp2(openSession(gateway), { ':path': '/', ':method': 'POST' }, 'x');
+  expect(lost.status).toBe(502);
+  await gateway.hear('queue', ({ queue }) => queue.lost === 1);
 });
 
 describe('an answer cannot end the gateway', () => {

@@ -63,6 +63,7 @@ export function startDrain(order: DrainOrder, drained: (result: DrainResult) => 
     // Keeps the process until the last handle is sent, too.
     timer: setInterval(sweep, SWEEP_INTERVAL_MS),
     sweepQueued: false,
+    restUntil: 0,
   };
   hooks.started = markNewest;
   hooks.finished = sweepSoon;
@@ -120,6 +121,16 @@ const PATIENCE = 0.5;
 const MOVES_AT_ONCE = 32;
 
 /**
+ * With thousands of connections a look at all of them takes milliseconds, so there is a pause after
+ * it, and in the meantime more may be on their way.
+ */
+const MOVES_AT_ONCE_MAX = 256;
+const CONNECTIONS_PER_MOVE = 32;
+
+/** How much longer than a look the pause after it is: looks take a tenth of the time at most. */
+const PAUSE_PER_LOOK = 9;
+
+/**
  * When the whole pool stops, a request that was under way has arrived after so long; what is sent
  * later would find nobody anyway, and a person who pressed Ctrl-C waits.
  */
@@ -145,6 +156,8 @@ interface Drain {
   done: boolean;
   readonly timer: NodeJS.Timeout;
   sweepQueued: boolean;
+  /** No look at all connections before. */
+  restUntil: number;
 }
 
 let drain: Drain | null = null;
@@ -154,14 +167,19 @@ let isTold = false;
 function sweepSoon(): void {
   if (drain === null || drain.sweepQueued) return;
   drain.sweepQueued = true;
-  setImmediate(() => {
+  const look = (): void => {
     if (drain !== null) drain.sweepQueued = false;
     sweep();
-  });
+  };
+  const pauseMs = drain.restUntil - performance.now();
+  // The last connection has gone: that takes no look.
+  if (pauseMs < 1 || connections.size === 0) setImmediate(look);
+  else setTimeout(look, pauseMs);
 }
 
 function sweep(): void {
   if (drain === null || drain.done) return;
+  const startedAt = performance.now();
   if (drain.handover) for (const { server } of listeners.values()) moveIdle(server, drain);
   const impatient = performance.now() >= drain.impatientAt;
   for (const connection of connections) {
@@ -169,6 +187,7 @@ function sweep(): void {
     if (impatient || !drain.handover || !isMovableKind(connection)) makeLame(connection);
   }
   if (performance.now() >= drain.idleUntil) closeIdle();
+  drain.restUntil = performance.now() + PAUSE_PER_LOOK * (performance.now() - startedAt);
   if (connections.size > 0) return;
   drain.done = true;
   waitForSignal(drain.timer);
@@ -182,10 +201,12 @@ function waitForSignal(timer: NodeJS.Timeout): void {
 }
 
 function moveIdle(server: Parameters<typeof findIdle>[0], drain: Drain): void {
-  if (drain.moving >= MOVES_AT_ONCE) return;
+  const wanted = connections.size / CONNECTIONS_PER_MOVE;
+  const most = Math.max(MOVES_AT_ONCE, Math.min(MOVES_AT_ONCE_MAX, wanted));
+  if (drain.moving >= most) return;
   const isIdle = findIdle(server);
   for (const connection of connections) {
-    if (drain.moving >= MOVES_AT_ONCE) return;
+    if (drain.moving >= most) return;
     if (connection.listener?.server !== server || !isIdle(connection)) continue;
     drain.moving++;
     handOver(connection, (moved) => {

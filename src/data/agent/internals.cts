@@ -97,11 +97,17 @@ export function tellsQuietSockets(server: AnyServer): boolean {
 
 // --- internal ---
 
+/** Of `http`, the same for all its servers; to look for it each time costs a microsecond. */
+let listSymbol: symbol | undefined;
+
 function findConnectionList(server: AnyServer): ConnectionList | null {
-  for (const symbol of Object.getOwnPropertySymbols(server)) {
-    if (symbol.description !== 'http.server.connections') continue;
-    const list = (server as unknown as Record<symbol, Partial<ConnectionList> | undefined>)[symbol];
-    return typeof list?.idle === 'function' ? (list as ConnectionList) : null;
+  if (listSymbol === undefined || !Object.hasOwn(server, listSymbol)) {
+    listSymbol = Object.getOwnPropertySymbols(server).find(
+      ({ description }) => description === 'http.server.connections',
+    );
+    if (listSymbol === undefined) return null;
   }
-  return null;
+  const lists = server as unknown as Record<symbol, Partial<ConnectionList> | undefined>;
+  const list = lists[listSymbol];
+  return typeof list?.idle === 'function' ? (list as ConnectionList) : null;
 }

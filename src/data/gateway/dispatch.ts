@@ -202,6 +202,7 @@ function fail(dispatch: Dispatch, job: Job, member: Member<Job>, result: Failure
   if (isGone) return finish(job);
   const fault = job.body.fault();
   if (fault === null) {
+    if (reason === null && result.stage !== 'fault') dispatch.book.lost += 1;
     dispatch.report.failed(job, member.slot, reason ?? result.detail, result.stage);
   }
   answer(job, fault ?? (reason === null ? 502 : ABORTED_STATUS[reason]));

@@ -119,6 +119,8 @@ export interface QueueReport {
   readonly abandoned: number;
   /** Sent to a second worker because the first died before it answered. */
   readonly retried: number;
+  /** Got no answer, or half of one, because their worker ended. */
+  readonly lost: number;
 }
 
 /** What may change while the gateway runs. */

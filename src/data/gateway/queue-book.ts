@@ -10,6 +10,7 @@ export interface QueueBook {
   readonly rejected: number[];
   abandoned: number;
   retried: number;
+  lost: number;
 }
 
 export function createQueueBook(): QueueBook {
@@ -19,6 +20,7 @@ export function createQueueBook(): QueueBook {
     rejected: REJECTIONS.map(() => 0),
     abandoned: 0,
     retried: 0,
+    lost: 0,
   };
 }
 
@@ -36,7 +38,7 @@ export function countRejection(book: QueueBook, reason: Rejection): void {
 }
 
 export function reportQueue(book: QueueBook, depth: number, limit: number): QueueReport {
-  const { waitSumMs, abandoned, retried } = book;
+  const { waitSumMs, abandoned, retried, lost } = book;
   return {
     depth,
     limit,
@@ -45,5 +47,6 @@ export function reportQueue(book: QueueBook, depth: number, limit: number): Queu
     rejected: [...book.rejected],
     abandoned,
     retried,
+    lost,
   };
 }
