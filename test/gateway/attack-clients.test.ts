@@ -56,6 +56,57 @@ describe('clients that leave amid an upgrade', () => {
   });
 });
 
+test('pipelined requests do not outlive their connection', async () => {
+  const gateway = await startGateway();
+  await joinServer(gateway, ({ url }, response) => {
+    if (url !== '/hang') response.end('x');
+  });
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\n${HOST}\r\n`;
+  const post = `POST / HTTP/1.1\r\n${HOST}Content-Length: 1\r\n\r\nx`;
+  const { socket } = send(gateway.port, get('/hang') + get('/') + post + get('/hang'));
+  await gateway.hear('report', ({ report }) => report.inFlight === 4);
+  socket.destroy();
+  await expectNothingHeld(gateway);
+});
+
+test.each([
+  ['garbage', 'no http\r\n\r\n'],
+  ['CONNECT', `CONNECT a:1 HTTP/1.1\r\n${HOST}\r\n`],
+  ['an upgrade', `GET / HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: x\r\n\r\n`],
+])('with %s behind its request a client that leaves is noticed', async (_, behind) => {
+  const gateway = await startGateway();
+  await joinServer(gateway, () => undefined);
+  const { socket } = send(gateway.port, `GET /hang HTTP/1.1\r\n${HOST}\r\n${behind}`);
+  await gateway.hear('report', ({ report }) => report.inFlight === 1);
+  socket.end();
+  await expectNothingHeld(gateway);
+});
+
+test('a stream that its client gives up over HTTP/2 ends at the worker, too', async () => {
+  const gateway = await startGateway({}, TLS);
+  let isOpen = false;
+  await joinServer(gateway, (request, response) => {
+    isOpen = true;
+    response.write('data: 1\n\n');
+    request.socket.once('close', () => (isOpen = false));
+  });
+  const stream = openSession(gateway).request({ ':path': '/' });
+  stream.on('error', () => undefined);
+  await once(stream, 'data');
+  stream.close(8);
+  await waitUntil('the worker hears of it', () => !isOpen);
+});
+
+test('a HEAD over HTTP/2 that its client gives up frees its worker', async () => {
+  const gateway = await startGateway({}, TLS);
+  await joinServer(gateway, () => undefined);
+  const stream = openSession(gateway).request({ ':path': '/', ':method': 'HEAD' });
+  stream.on('error', () => undefined);
+  await gateway.hear('report', ({ report }) => report.inFlight === 1);
+  stream.close(8);
+  await expectNothingHeld(gateway);
+});
+
 describe('clients that do not read', () => {
   const sendTimeoutMs = 2000;
 

@@ -40,6 +40,8 @@ export interface TestGateway {
   /** All that it said, but for the regular reports. */
   readonly said: FromGateway[];
   send(message: ToGateway): void;
+  /** Requests that workers have, as of their last reports: one a second. */
+  inFlight(): number;
   /** The first message, said already or to come, that fits. */
   hear<T extends FromGateway['type']>(
     type: T,
@@ -101,6 +103,11 @@ export async function startGateway(
     child,
     said,
     send: (message) => void child.send(message),
+    inFlight: () =>
+      [...latest.values()].reduce(
+        (sum, message) => sum + (message.type === 'report' ? message.report.inFlight : 0),
+        0,
+      ),
     async hear(type, fits = () => true) {
       type Wanted = FromGateway & { type: typeof type };
       const find = (): Wanted | undefined =>

@@ -1,5 +1,5 @@
 /** Heads, fields and visitors: what two programs could understand in two ways. */
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { asRecord, passFields } from '../../src/data/gateway/fields.ts';
 import { readHead } from '../../src/data/gateway/request-head.ts';
@@ -15,7 +15,9 @@ function head(url: string, host: string | null = 'x', method = 'GET'): ReturnTyp
   const headers = host === null ? {} : { host };
   const httpVersion = host === null ? '1.0' : '1.1';
   const facts = { url, method, rawHeaders, headers, httpVersion, httpVersionMajor: 1 };
-  return readHead(facts as unknown as IncomingMessage);
+  // `headers` is an accessor of the class.
+  const request = Object.create(IncomingMessage.prototype, Object.getOwnPropertyDescriptors(facts));
+  return readHead(request as IncomingMessage);
 }
 
 describe('a target', () => {

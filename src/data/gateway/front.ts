@@ -9,7 +9,7 @@ import {
   type IncomingMessage,
   type Server,
 } from 'node:http';
-import type { Http2SecureServer } from 'node:http2';
+import type { Http2SecureServer, Http2ServerRequest } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { readHead } from './request-head.ts';
@@ -53,8 +53,8 @@ const CHECK_MS = 1000;
 /** As nginx; longer than load balancers keep theirs (60 s), or they would run into our close. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** An HTTP/2 client with open requests that is silent for so long is asked whether it is there. */
-const QUIET_MS = 5000;
+/** An HTTP/2 client that is silent for so long is asked, once, whether it is still there. */
+const QUIET_MS = { busy: 5000, idle: 20_000 };
 /** More than any connection needs that is not broken. */
 const ANSWER_MS = 10_000;
 
@@ -137,7 +137,7 @@ function attend(server: Front, handlers: FrontHandlers): void {
   ): void => {
     const head = readHead(request);
     if (!head.ok) {
-      if (request.httpVersionMajor === 1) response.setHeader('connection', 'close');
+      if (isMessage(request)) response.setHeader('connection', 'close');
       refuse(request, response, head.status);
       return handlers.refused(head.status, head.why);
     }
@@ -150,7 +150,13 @@ function attend(server: Front, handlers: FrontHandlers): void {
     more: Parameters<typeof arrive>[2] = {},
   ): void => {
     try {
-      if (isMessage(request)) keepIfNothingWasDropped(request, response as ServerResponse);
+      if (isMessage(request)) {
+        keepIfNothingWasDropped(request, response as ServerResponse);
+        closeWithSocket(request, response as ServerResponse);
+      } else if (request.method === 'HEAD') {
+        // Node tells of the end of such a stream only if it was answered.
+        (request as Http2ServerRequest).stream.once('close', () => response.emit('close'));
+      }
       arrive(request, response, more);
     } catch (error) {
       cut(response);
@@ -172,16 +178,28 @@ function attend(server: Front, handlers: FrontHandlers): void {
     });
   });
   // Over HTTP/2 it comes with a response.
-  events.on('connect', (request, to: Duplex | AnyResponse) => {
+  events.on('connect', (request, to: Duplex | AnyResponse, head) => {
     handlers.refused(405, 'CONNECT');
     if (!isMessage(request)) return refuse(request as AnyRequest, to as AnyResponse, 405);
     const socket = to as Duplex;
     socket.on('error', () => undefined);
+    readEarly(socket, head);
     whenAnswered(socket, () => endWith(socket as Socket, 405));
   });
   events.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     answerClientError(error, socket as Socket, handlers);
   });
+}
+
+/**
+ * A pipelined request waits for the connection; if that closes before its turn, Node forgets it, and
+ * what was waited for would be waited for ever.
+ */
+function closeWithSocket({ socket }: IncomingMessage, response: ServerResponse): void {
+  if (response.socket !== null) return;
+  const close = (): void => void response.emit('close');
+  socket.once('close', close);
+  response.once('socket', () => socket.off('close', close));
 }
 
 /** For a client that is refused the upgrade: an ordinary response on the bare connection. */
@@ -225,6 +243,9 @@ function answerClientError(
   handlers.refused(status, error.code ?? error.message);
   // A handshake that never ends leaves nothing that could be written to.
   if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' || !socket.writable) return void socket.destroy();
+  // Node would not end it now: it takes the end of its bytes for one more fault.
+  if (socket.readableEnded) return void socket.destroy();
+  socket.once('end', () => socket.destroy());
   const end = (): void => {
     const { _httpMessage: response } = socket;
     if (response == null || !response.req.complete) return endWith(socket, status, response);

@@ -9,7 +9,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { asRecord, inPairs, isForbiddenTrailer, passFields, type RawFields } from './fields.ts';
-import { write, type AnyResponse } from './refuse.ts';
+import { isMessage, write, type AnyResponse } from './refuse.ts';
 import type { ForwardResult, Visit } from './types.ts';
 
 /** What a listener throws ends the request that it was for. */
@@ -78,7 +78,10 @@ export function passAnswer(
     clearImmediate(flush);
     settle();
   };
-  response.once('finish', () => end(() => done({ type: 'answered', status })));
+  response.once('finish', () => {
+    // Over HTTP/2 it comes for a stream that was given up as well, just before its 'close'.
+    if (response.writableEnded) end(() => done({ type: 'answered', status }));
+  });
   response.once('close', () =>
     end(() => {
       answer.destroy();
@@ -102,7 +105,7 @@ function writeHead({ method, request, response }: Visit, answer: IncomingMessage
     method !== 'HEAD' &&
     !BODILESS.has(status);
   const fields = passFields(answer.rawHeaders, (name) => name === 'trailer' && !isInChunks);
-  if (request.httpVersionMajor === 2) return write(response, status, asRecord(fields));
+  if (!isMessage(request)) return write(response, status, asRecord(fields));
   const reason = answer.statusMessage ?? '';
   // The flat form keeps names and order as the worker wrote them.
   (response as ServerResponse).writeHead(
@@ -119,6 +122,6 @@ const BODILESS: ReadonlySet<number> = new Set([204, 304]);
 const BAD_REASON = /[^\t\x20-\x7e\x80-\xff]/;
 
 function addTrailers(response: AnyResponse, trailers: string[]): void {
-  if (response.req.httpVersionMajor === 2) response.addTrailers(asRecord(trailers));
+  if ('stream' in response) response.addTrailers(asRecord(trailers));
   else response.addTrailers(inPairs(trailers) as never);
 }

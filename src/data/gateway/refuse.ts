@@ -1,5 +1,5 @@
 /** Short answers of our own: a status, a word of text, and never anything about our inside. */
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import { IncomingMessage, STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 
 export type AnyRequest = IncomingMessage | Http2ServerRequest;
@@ -42,15 +42,16 @@ export function announcedLength(request: AnyRequest): number | null {
 
 /** Breaks an answer off in a way that the client notices. */
 export function cut(response: AnyResponse): void {
-  if ('stream' in response && response.req.httpVersionMajor === 2) {
+  if ('stream' in response) {
     const { stream } = response;
     // Gone already, or with its session.
     if (stream !== undefined && !stream.destroyed) stream.close(INTERNAL_ERROR);
   } else response.destroy();
 }
 
+/** By its kind: what a client says of its version is not to be believed. */
 export function isMessage(request: AnyRequest): request is IncomingMessage {
-  return request.httpVersionMajor === 1;
+  return request instanceof IncomingMessage;
 }
 
 /** `100 Continue`, for a client that may be gone by now. */
@@ -81,7 +82,7 @@ const LINGER_MS = 2000;
 /** What an answer that could not be sent has left on the response: it could not be sent again. */
 function forget(response: ServerResponse): void {
   // HTTP/2 has none.
-  if (response.req.httpVersionMajor === 1) response.statusMessage = '';
+  if (!('stream' in response)) response.statusMessage = '';
   for (const name of response.getHeaderNames()) {
     if (!OUR_FIELDS.has(name)) response.removeHeader(name);
   }

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
+import { isMessage } from './refuse.ts';
 
 export type Head =
   /** `target` in origin form (or `*`); `host` one valid value, empty if an old client sent none. */
@@ -17,7 +18,9 @@ export function readHead(request: IncomingMessage | Http2ServerRequest): Head {
   const { rawHeaders, headers } = request;
   // It shows what proxies add to a request, and nobody needs that; as nginx and Apache.
   if (request.method === 'TRACE') return refusal(405, 'TRACE');
-  const isHttp2 = request.httpVersionMajor === 2;
+  const isHttp2 = !isMessage(request);
+  // Node's parser also takes 0.9 and 2.0 for a version of what it reads.
+  if (!isHttp2 && request.httpVersionMajor !== 1) return refusal(505, 'version');
   if (rawHeaders.length / 2 > FIELDS_MAX) return refusal(431, 'too many header fields');
   const complaint = isHttp2 ? null : complaintAboutFraming(request);
   if (complaint !== null) return complaint;

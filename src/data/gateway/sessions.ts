@@ -8,10 +8,10 @@ import type { Http2SecureServer, ServerHttp2Session, ServerHttp2Stream } from 'n
 import { performance } from 'node:perf_hooks';
 
 export interface SessionLimits {
-  /** Without any stream. */
+  /** Without any stream: it is closed. */
   readonly idleMs: number;
-  /** With streams, and without a byte in either direction: the client is asked with a PING. */
-  readonly quietMs: number;
+  /** Without a byte in either direction: the client is asked with a PING. */
+  readonly quietMs: { readonly busy: number; readonly idle: number };
   /** How long it may take to answer, or to close when it was told to. */
   readonly answerMs: number;
   readonly checkMs: number;
@@ -21,24 +21,15 @@ export interface SessionLimits {
 export function watchSessions(server: Http2SecureServer, limits: SessionLimits): void {
   const sessions = new Map<ServerHttp2Session, Book>();
   server.on('session', (session) => {
-    sessions.set(session, {
-      streams: 0,
-      bytesRead: 0,
-      bytesWritten: 0,
-      since: performance.now(),
-      asked: false,
-    });
+    const since = performance.now();
+    sessions.set(session, { streams: 0, bytesRead: 0, bytesWritten: 0, since, ping: 'none' });
     session.once('close', () => sessions.delete(session));
   });
   server.on('stream', (stream: ServerHttp2Stream) => {
     const book = sessions.get(stream.session as ServerHttp2Session);
     if (book === undefined) return;
-    book.streams += 1;
-    stream.once('close', () => {
-      book.streams -= 1;
-      book.since = performance.now();
-      book.asked = false;
-    });
+    touch(book, 1);
+    stream.once('close', () => touch(book, -1));
   });
   const watch = setInterval(() => {
     for (const [session, book] of sessions) look(session, book, limits);
@@ -59,24 +50,33 @@ interface Book {
   bytesWritten: number;
   /** When it began to be idle, or quiet. */
   since: number;
-  /** It was told to close, or to answer. */
-  asked: boolean;
+  /** One in each time of quiet; when it was sent, while there is no answer. */
+  ping: 'none' | 'answered' | { readonly sentAt: number };
+}
+
+function touch(book: Book, streams: number): void {
+  book.streams += streams;
+  book.since = performance.now();
+  book.ping = 'none';
 }
 
 function look(session: ServerHttp2Session, book: Book, limits: SessionLimits): void {
   const now = performance.now();
-  if (book.streams > 0 && showsLife(session, book)) {
-    book.since = now;
-    book.asked = false;
+  if (showsLife(session, book)) {
+    if (book.streams > 0) touch(book, 0);
+    else if (book.ping !== 'none') book.ping = 'answered';
   }
   const quietMs = now - book.since;
-  const limitMs = book.streams > 0 ? limits.quietMs : limits.idleMs;
-  if (quietMs > limitMs + limits.answerMs) session.destroy();
-  else if (quietMs > limitMs && !book.asked) {
-    book.asked = true;
-    if (book.streams === 0) session.close();
-    else ping(session);
+  const isIdle = book.streams === 0;
+  if (typeof book.ping === 'object') {
+    if (now - book.ping.sentAt > limits.answerMs) return session.destroy();
+  } else if (book.ping === 'none' && quietMs > limits.quietMs[isIdle ? 'idle' : 'busy']) {
+    book.ping = { sentAt: now };
+    ping(session);
   }
+  if (!isIdle || quietMs < limits.idleMs) return;
+  if (quietMs > limits.idleMs + limits.answerMs) session.destroy();
+  else if (!session.closed) session.close();
 }
 
 interface Handle {
@@ -85,8 +85,8 @@ interface Handle {
 }
 
 function showsLife(session: ServerHttp2Session, book: Book): boolean {
-  const { _handle: handle } = session.socket as unknown as { readonly _handle?: Handle | null };
-  const { bytesRead = 0, bytesWritten = 0 } = handle ?? {};
+  const socket = session.socket as unknown as { readonly _handle?: Handle | null } | undefined;
+  const { bytesRead = 0, bytesWritten = 0 } = socket?._handle ?? {};
   const isAlive = bytesRead !== book.bytesRead || bytesWritten > book.bytesWritten + PING_BYTES;
   if (isAlive) Object.assign(book, { bytesRead, bytesWritten });
   return isAlive;

@@ -2,7 +2,6 @@
  * Clients that ask and do not read. Each holds its answer, and often the worker that writes it, so
  * they have as long as behind nginx (`send_timeout`) to take the next bytes.
  */
-import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { cut, type AnyResponse } from './refuse.ts';
@@ -65,7 +64,7 @@ interface Progress {
 type OpenSocket = Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
 
 function socketOf(response: AnyResponse): OpenSocket | null {
-  return response.req.httpVersionMajor === 1 ? (response as ServerResponse).socket : null;
+  return 'stream' in response ? null : response.socket;
 }
 
 /** An HTTP/2 response has no buffer of its own but that of its stream. */
