@@ -8,7 +8,7 @@ const CORES = 2;
 const REAL_FILES_AT_ONCE = 3;
 
 /** What asks as fast as it can, or measures an app under load, fills both cores with two files. */
-const LOAD = 'recycle-*|php-recycling|frameworks|load*|drain|attack*|leak*';
+const LOAD = 'fuzz-*|recycle-*|php-recycling|frameworks|load*|drain|attack*|leak*';
 
 /** What is about memory per second cannot share two cores with other tests that load them. */
 const ALONE = 'memory-forecast|heal|box';

@@ -27,7 +27,7 @@ const NOT_CORE = [
 const SECOND_LOOKS_MAX = 3;
 
 /** What counts lost requests or broken rules has no second look: one in a hundred is one too many. */
-const NO_SECOND_LOOK = /\/(recycle|replaced|load|php-recycling|simulation|attack|frameworks)/;
+const NO_SECOND_LOOK = /\/(fuzz|recycle|replaced|load|php-recycling|simulation|attack|frameworks)/;
 
 /** The name of a failure that no test of its file counts. */
 const OUTSIDE = '(outside of any test)';

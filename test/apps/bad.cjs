@@ -4,6 +4,7 @@
  *
  *   /send?m=<JSON>     a message on the IPC channel (`pad`: its body has so many bytes)
  *   /raw?text=         bytes on it, as they are
+ *   /write             the bytes of its body on it
  *   /endless?mb=       so many MiB on it without a line end
  *   /flood?ms=         messages of its own, as fast as it can, for so long
  *   /descriptors       opens files until there are no more descriptors, and keeps them
@@ -29,6 +30,7 @@ http
     const { pathname, searchParams } = new URL(request.url, 'http://x');
     if (pathname === '/send') forge(JSON.parse(searchParams.get('m')));
     if (pathname === '/raw') write(searchParams.get('text'));
+    if (pathname === '/write') return writeBody(request, response);
     if (pathname === '/endless') endless(Number(searchParams.get('mb')) * 2 ** 20);
     if (pathname === '/flood') flood(Date.now() + Number(searchParams.get('ms')));
     if (pathname === '/descriptors') takeAll();
@@ -40,6 +42,15 @@ http
 
 function forge({ pad = 0, ...message }) {
   process.send(pad === 0 ? message : { ...message, body: 'y'.repeat(pad) });
+}
+
+function writeBody(request, response) {
+  const pieces = [];
+  request.on('data', (piece) => pieces.push(piece));
+  request.on('end', () => {
+    write(Buffer.concat(pieces));
+    response.end(String(process.pid));
+  });
 }
 
 function write(bytes) {

@@ -42,29 +42,35 @@ export function strangersIn(text: string, own: string): string[] {
 export function watchGateway(gateway: TestGateway): {
   /** To be called when all clients are gone. */
   unharmed(): Promise<void>;
+  /** The same but for memory: what the first rounds take at once is kept for the next ones. */
+  settled(): Promise<void>;
 } {
   const descriptors = descriptorsOf(gateway);
   const warmBytes = residentBytes(gateway.pid);
+  const settled = async (): Promise<void> => {
+    expect([`seed ${SEED}`, gateway.child.exitCode, gateway.child.signalCode]).toEqual([
+      `seed ${SEED}`,
+      null,
+      null,
+    ]);
+    const faults = gateway.said.filter(
+      (message) => message.type === 'log' && message.event.endsWith('_fault'),
+    );
+    expect([`seed ${SEED}`, faults]).toEqual([`seed ${SEED}`, []]);
+    // Reports that are older than the end of the last client say nothing.
+    await sleep(REPORT_MS);
+    const isFree = (): boolean => gateway.inFlight() === 0;
+    await waitUntil(`seed ${SEED}: no worker is held`, isFree, LET_GO_MS);
+    await waitUntil(
+      `seed ${SEED}: descriptors are closed`,
+      () => descriptorsOf(gateway) <= descriptors + SPARE_DESCRIPTORS,
+      LET_GO_MS,
+    );
+  };
   return {
+    settled,
     async unharmed() {
-      expect([`seed ${SEED}`, gateway.child.exitCode, gateway.child.signalCode]).toEqual([
-        `seed ${SEED}`,
-        null,
-        null,
-      ]);
-      const faults = gateway.said.filter(
-        (message) => message.type === 'log' && /_fault$/.test(message.event),
-      );
-      expect([`seed ${SEED}`, faults]).toEqual([`seed ${SEED}`, []]);
-      // Reports that are older than the end of the last client say nothing.
-      await sleep(REPORT_MS);
-      const isFree = (): boolean => gateway.inFlight() === 0;
-      await waitUntil(`seed ${SEED}: no worker is held`, isFree, LET_GO_MS);
-      await waitUntil(
-        `seed ${SEED}: descriptors are closed`,
-        () => descriptorsOf(gateway) <= descriptors + SPARE_DESCRIPTORS,
-        LET_GO_MS,
-      );
+      await settled();
       expect([`seed ${SEED}`, residentBytes(gateway.pid) - warmBytes < GROWTH_BYTES_MAX]).toEqual([
         `seed ${SEED}`,
         true,

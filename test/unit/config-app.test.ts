@@ -93,7 +93,7 @@ describe('the control socket', () => {
     const elsewhere = folderWith();
     symlinkSync(elsewhere, join(elsewhere, 'link'));
     expect(await failureOf(() => ensureSocketFolder(join(elsewhere, 'link/shop.sock')))).toContain(
-      'belongs to somebody else',
+      'is no folder',
     );
   });
 });

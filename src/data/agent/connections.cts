@@ -81,7 +81,11 @@ export function followServer(listener: Listener): void {
   if (scheme === 'https' || scheme === 'http2') {
     server.prependListener('secureConnection', followSecure);
   }
-  if (scheme === 'http2') server.on('session', followSession);
+  if (scheme === 'http2') {
+    server.on('session', followSession);
+    // Not on the session: any listener there leaks it on Node 20 and 22, if its client errs.
+    server.on('stream', followStream);
+  }
 }
 
 /** Puts a private connection (the warm-up's) out of all counts. */
@@ -191,18 +195,23 @@ function followSession(session: ServerHttp2Session): void {
   if (connection === undefined || connection === null) return;
   connection.session = session;
   connection.streams = new Set();
-  session.on('stream', (stream) => {
-    connection.streams.add(stream);
-    begun();
-    const startedAt = performance.now();
-    stream.once('close', () => {
-      connection.streams.delete(stream);
-      running--;
-      countStream(stream, performance.now() - startedAt);
-      answered(1);
-    });
-  });
   hooks.session?.(session);
+}
+
+function followStream(stream: ServerHttp2Stream): void {
+  // Found by its socket: what a session itself refers to would keep it in the same way.
+  const socket = stream.session?.socket;
+  const connection = socket === undefined ? undefined : marked(socket);
+  if (connection === undefined || connection === null) return;
+  connection.streams.add(stream);
+  begun();
+  const startedAt = performance.now();
+  stream.once('close', () => {
+    connection.streams.delete(stream);
+    running--;
+    countStream(stream, performance.now() - startedAt);
+    answered(1);
+  });
 }
 
 function countStream(stream: ServerHttp2Stream, durationMs: number): void {

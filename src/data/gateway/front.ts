@@ -9,7 +9,7 @@ import {
   type IncomingMessage,
   type Server,
 } from 'node:http';
-import type { Http2SecureServer, Http2ServerRequest } from 'node:http2';
+import type { Http2SecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { readHead } from './request-head.ts';
@@ -155,7 +155,7 @@ function attend(server: Front, handlers: FrontHandlers): void {
         closeWithSocket(request, response as ServerResponse);
       } else if (request.method === 'HEAD') {
         // Node tells of the end of such a stream only if it was answered.
-        (request as Http2ServerRequest).stream.once('close', () => response.emit('close'));
+        request.stream.once('close', () => response.emit('close'));
       }
       arrive(request, response, more);
     } catch (error) {
@@ -192,8 +192,8 @@ function attend(server: Front, handlers: FrontHandlers): void {
 }
 
 /**
- * A pipelined request waits for the connection; if that closes before its turn, Node forgets it, and
- * what was waited for would be waited for ever.
+ * A pipelined request waits for the connection. If that closes before its turn, Node forgets it,
+ * and nothing would ever tell that it is over.
  */
 function closeWithSocket({ socket }: IncomingMessage, response: ServerResponse): void {
   if (response.socket !== null) return;

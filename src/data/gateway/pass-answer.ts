@@ -123,5 +123,5 @@ const BAD_REASON = /[^\t\x20-\x7e\x80-\xff]/;
 
 function addTrailers(response: AnyResponse, trailers: string[]): void {
   if ('stream' in response) response.addTrailers(asRecord(trailers));
-  else response.addTrailers(inPairs(trailers) as never);
+  else response.addTrailers(inPairs(trailers));
 }

@@ -113,7 +113,7 @@ describe(`HTTP/1.1 (seed ${SEED})`, () => {
     const gateway = await startGateway({ queueTimeoutMs: 2000 });
     for (let count = 0; count < 2; count += 1) {
       await joinServer(gateway, (request, response) => {
-        const body = `id=${request.headers['x-id']};`;
+        const body = `id=${String(request.headers['x-id'])};`;
         request.on('error', () => undefined);
         if (request.url === '/hang') request.resume();
         else if (request.url === '/slow') setTimeout(() => response.end(body), 5);

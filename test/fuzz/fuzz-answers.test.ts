@@ -16,7 +16,7 @@ import { mutate, playRounds } from './raw.ts';
 import { SEED, strangersIn, TIMES, tokenOf, watchGateway } from './watch.ts';
 
 /** For each kind of worker and each protocol of clients. */
-const ROUNDS = 5000 * TIMES;
+const ROUNDS = 2000 * TIMES;
 const AT_ONCE = 16;
 
 const STATUSES = [
