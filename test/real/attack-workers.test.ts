@@ -1,13 +1,24 @@
 /** What one worker can do to all others and to the supervisor: end itself, and no more. */
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
+import type { Status } from '../../src/control/status.ts';
 import { MESSAGE_COMMAND as cmd } from '../../src/protocol.ts';
-import { APPS_FOLDER, isAlive, killOne, waitUntil } from '../support/processes.ts';
+import { CLI, type RunningCofferdam, type SpawnOptions } from '../support/cofferdam.ts';
+import { opsUrl } from '../support/ops.ts';
+import {
+  APPS_FOLDER,
+  ECHO_APP,
+  isAlive,
+  killOne,
+  killTree,
+  waitUntil,
+} from '../support/processes.ts';
+import { runCli } from '../support/run-cli.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { readyPids, serve, statusOfPool } from '../support/serve.ts';
-import type { RunningCofferdam, SpawnOptions } from '../support/cofferdam.ts';
 
 const BAD_APP = join(APPS_FOLDER, 'bad.cjs');
 
@@ -193,6 +204,45 @@ test('an app without descriptors does not die of our reports', async () => {
   await sleep(3500);
   expect(isAlive(Number(pid))).toBe(true);
   expect(pool.told('worker_crashed')).toEqual([]);
+});
+
+test('a full disk under the log does not end the server', async () => {
+  const full = openSync('/dev/full', 'w');
+  const name = `full-${process.pid}`;
+  const args = ['serve', ECHO_APP, '--workers', '1', '--port', '0', '--ops', 'off', '--name', name];
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', full, full] });
+  closeSync(full);
+  onTestFinished(() => killTree(child.pid ?? 0));
+  let status: Partial<Status> = {};
+  await waitUntil('it serves', async () => {
+    const { code, stdout } = await runCli(['status', '--json', '--name', name]);
+    if (code === 0) status = JSON.parse(stdout) as Status;
+    return status.listen?.length === 1;
+  });
+  const url = status.listen?.[0] ?? '';
+  // One more event, which has nowhere to go either.
+  expect((await runCli(['recycle', '--name', name])).code).toBe(0);
+  expect((await fetch(url)).status).toBe(200);
+  expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+});
+
+test('behind a gateway a request is lost only if nobody else answered it', async () => {
+  const command = ['--', 'env', 'UNIX_SOCKET={socket}', process.execPath, ECHO_APP];
+  const pool = await serve(['--workers', '2', '--ops', '127.0.0.1:0', ...command]);
+  await pool.waitForTold('all_ready', 2);
+  const slow = `${pool.url}/slow?ms=1500`;
+  const answers = Promise.all(Array.from({ length: 6 }, () => fetch(slow)));
+  // Each holds three, and one report has told so.
+  await sleep(1200);
+  const { workers } = await statusOfPool(pool);
+  killOne(workers.find(({ slot }) => slot === 1)?.pid ?? 0, 'SIGKILL');
+  expect((await answers).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
+  await pool.waitForTold('worker_crashed');
+  await sleep(1200);
+  const metrics = await (await fetch(new URL('/metrics', await opsUrl(pool)))).text();
+  expect(metrics).toMatch(/requests_dropped_total\{[^}]*reason="crash"[^}]*\} 0\n/);
+  expect(metrics).not.toMatch(/requests_dropped_total\{[^}]*\} [1-9]/);
+  expect(metrics).toMatch(/requests_retried_total\{[^}]*\} 3\n/);
 });
 
 test('a stop ends although a process in a session of its own holds the channel', async () => {
