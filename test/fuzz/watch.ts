@@ -20,8 +20,8 @@ const REPORT_MS = 1500;
 /** A heap that has seen everything once may grow by this much; a leak per round is far above it. */
 const GROWTH_BYTES_MAX = 96 * MIB;
 
-/** An HTTP/2 session that Node 20 stopped reading from is given up after 15 s. */
-const LET_GO_MS = 40_000;
+/** An idle HTTP/2 session that Node 20 stopped reading from is given up after 45 s. */
+const LET_GO_MS = 75_000;
 
 /** Descriptors that a gateway may keep for its workers' idle connections. */
 const SPARE_DESCRIPTORS = 100;

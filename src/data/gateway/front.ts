@@ -55,8 +55,8 @@ const KEEP_ALIVE_MS = 75_000;
 
 /** An HTTP/2 client that is silent for so long is asked, once, whether it is still there. */
 const QUIET_MS = { busy: 5000, idle: 20_000 };
-/** More than any connection needs that is not broken. */
-const ANSWER_MS = 10_000;
+/** The PING waits behind what the kernel still has to send, and that may go over a slow line. */
+const ANSWER_MS = 25_000;
 
 /** As nginx: 4 × 8 KiB. */
 const HEAD_BYTES_MAX = 32 * 1024;

@@ -22,7 +22,8 @@ export function watchSessions(server: Http2SecureServer, limits: SessionLimits):
   const sessions = new Map<ServerHttp2Session, Book>();
   server.on('session', (session) => {
     const since = performance.now();
-    sessions.set(session, { streams: 0, bytesRead: 0, bytesWritten: 0, since, ping: 'none' });
+    const bytes = { bytesRead: 0, bytesWritten: 0, writeQueueSize: 0 };
+    sessions.set(session, { streams: 0, ...bytes, since, ping: 'none' });
     session.once('close', () => sessions.delete(session));
   });
   server.on('stream', (stream: ServerHttp2Stream) => {
@@ -48,6 +49,8 @@ interface Book {
   /** At the last sign of life. */
   bytesRead: number;
   bytesWritten: number;
+  /** At the last look: a slow line takes what is queued bit by bit. */
+  writeQueueSize: number;
   /** When it began to be idle, or quiet. */
   since: number;
   /** One in each time of quiet; when it was sent, while there is no answer. */
@@ -82,13 +85,19 @@ function look(session: ServerHttp2Session, book: Book, limits: SessionLimits): v
 interface Handle {
   readonly bytesRead?: number;
   readonly bytesWritten?: number;
+  /** Bytes that the kernel has no room for. */
+  readonly writeQueueSize?: number;
 }
 
 function showsLife(session: ServerHttp2Session, book: Book): boolean {
   const socket = session.socket as unknown as { readonly _handle?: Handle | null } | undefined;
-  const { bytesRead = 0, bytesWritten = 0 } = socket?._handle ?? {};
-  const isAlive = bytesRead !== book.bytesRead || bytesWritten > book.bytesWritten + PING_BYTES;
+  const { bytesRead = 0, bytesWritten = 0, writeQueueSize = 0 } = socket?._handle ?? {};
+  const isAlive =
+    bytesRead !== book.bytesRead ||
+    bytesWritten > book.bytesWritten + PING_BYTES ||
+    writeQueueSize < book.writeQueueSize;
   if (isAlive) Object.assign(book, { bytesRead, bytesWritten });
+  book.writeQueueSize = writeQueueSize;
   return isAlive;
 }
 
