@@ -35,16 +35,16 @@ describe.each<[string, Start]>([
 
   test('outlive the drain deadline of requests, and are cut at their own', async () => {
     const deadlines = ['--drain-timeout', '500ms', '--long-drain-timeout', '3s'];
-    // One: of two workers the kernel may give all connections to the one that is recycled later.
-    const pool = await serveEcho(['--workers', '1', ...deadlines]);
+    const pool = await serveEcho(deadlines);
     const longLived = start(pool.url);
     await sleep(1000);
     const before = longLived.tally.ok;
-    const [first] = await recycleTimes(pool, 2);
+    const recycles = await recycleTimes(pool, 2);
     await longLived.stop();
+    // The kernel may have given all of them to the worker that is recycled second.
+    const first = recycles.find(({ cutLongLived }) => Number(cutLongLived) > 0);
     expect(first?.['drainMs']).toBeGreaterThan(2900);
     expect(first?.['drainMs']).toBeLessThan(15_000);
-    expect(Number(first?.['cutLongLived'])).toBeGreaterThan(0);
     expect(longLived.tally.ok).toBeGreaterThan(before + 20);
   });
 });
