@@ -6,7 +6,7 @@ import { joinServer } from '../gateway/peers.ts';
 import { needPhp, SITE, startPhp } from '../gateway/php.ts';
 import { createDice, type Dice } from '../sim/dice.ts';
 import { leave, mutate, playRounds, writeInPieces } from './raw.ts';
-import { SEED, strangersIn, TIMES, tokenOf, watchGateway } from './watch.ts';
+import { answerWithId, SEED, strangersIn, TIMES, tokenOf, watchGateway } from './watch.ts';
 
 /** What the fuzzing that found the first faults needed at most. */
 const ROUNDS = 4000 * TIMES;
@@ -111,15 +111,7 @@ async function play(gateway: TestGateway, round: number): Promise<void> {
 describe(`HTTP/1.1 (seed ${SEED})`, () => {
   test('in front of an HTTP service', async () => {
     const gateway = await startGateway({ queueTimeoutMs: 2000 });
-    for (let count = 0; count < 2; count += 1) {
-      await joinServer(gateway, (request, response) => {
-        const body = `id=${String(request.headers['x-id'])};`;
-        request.on('error', () => undefined);
-        if (request.url === '/hang') request.resume();
-        else if (request.url === '/slow') setTimeout(() => response.end(body), 5);
-        else request.resume().once('end', () => response.end(body));
-      });
-    }
+    for (let count = 0; count < 2; count += 1) await joinServer(gateway, answerWithId);
     await playRounds(ROUNDS / 10, AT_ONCE, (round) => play(gateway, round));
     const watch = watchGateway(gateway);
     await playRounds(ROUNDS, AT_ONCE, (round) => play(gateway, round));

@@ -15,7 +15,7 @@ import {
   requestBlock,
 } from '../support/http2-frames.ts';
 import { leave, mutate, playRounds, writeInPieces } from './raw.ts';
-import { SEED, strangersIn, TIMES, tokenOf, watchGateway } from './watch.ts';
+import { answerWithId, SEED, strangersIn, TIMES, tokenOf, watchGateway } from './watch.ts';
 
 const ROUNDS = 1000 * TIMES;
 const AT_ONCE = 16;
@@ -111,16 +111,7 @@ async function play(gateway: TestGateway, round: number): Promise<void> {
 describe(`HTTP/2 (seed ${SEED})`, () => {
   test('in front of an HTTP service', async () => {
     const gateway = await startGateway({ queueTimeoutMs: 2000, sendTimeoutMs: 5000 }, TLS);
-    for (let count = 0; count < 2; count += 1) {
-      await joinServer(gateway, (request, response) => {
-        const body = `id=${String(request.headers['x-id'])};`;
-        request.on('error', () => undefined);
-        if (request.url === '/hang') request.resume();
-        else if (request.url === '/slow') setTimeout(() => response.end(body), 5);
-        else if (request.url === '/large') response.end(body.repeat(20_000));
-        else request.resume().once('end', () => response.end(body));
-      });
-    }
+    for (let count = 0; count < 2; count += 1) await joinServer(gateway, answerWithId);
     const first = watchGateway(gateway);
     await playRounds(ROUNDS, AT_ONCE, (round) => play(gateway, round));
     await first.settled();

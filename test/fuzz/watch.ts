@@ -1,5 +1,6 @@
 /** What every fuzzer watches for: a process that dies, what it holds for nobody, what it mixes up. */
 import { readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { waitUntil } from '../support/processes.ts';
@@ -36,6 +37,16 @@ export function strangersIn(text: string, own: string): string[] {
   return [...text.matchAll(/id=(c(\d+)k\d+)-/g)].flatMap(([, token = '', round]) =>
     token === own || token !== tokenOf(Number(round)) ? [] : [token],
   );
+}
+
+/** A worker that says who asked it; some paths are slow, large, or never answered. */
+export function answerWithId(request: IncomingMessage, response: ServerResponse): void {
+  const body = `id=${String(request.headers['x-id'])};`;
+  request.on('error', () => undefined);
+  if (request.url === '/hang') request.resume();
+  else if (request.url === '/slow') setTimeout(() => response.end(body), 5);
+  else if (request.url === '/large') response.end(body.repeat(20_000));
+  else request.resume().once('end', () => response.end(body));
 }
 
 /** To be made when the gateway has its workers and has served some requests. */

@@ -48,7 +48,7 @@ export interface FrontOptions {
   readonly keepAliveMs?: number;
 }
 
-export const HEAD_MS = 10_000;
+const HEAD_MS = 10_000;
 const CHECK_MS = 1000;
 /** As nginx; longer than load balancers keep theirs (60 s), or they would run into our close. */
 const KEEP_ALIVE_MS = 75_000;
