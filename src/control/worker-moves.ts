@@ -50,6 +50,9 @@ export const learnPid: Handler<Worker, 'spawned'> = (worker, { pid }) => become(
 export const noteDrained: Handler<Worker, 'drained'> = (worker, { result }) =>
   become(worker, { drained: result });
 
+/** One that boots may have read the old files already: its turn comes when it is ready. */
+export const ask: Handler<Worker, 'ask'> = (worker) => become(worker, { asked: true });
+
 export const leave: Handler<Worker, 'exited'> = (worker) => become(worker, { life: gone });
 
 export const terminate = (
@@ -145,8 +148,6 @@ export const startDrain: Handler<WorkerIn<'ready'>, 'drain'> = (worker, event, {
     [{ type: 'drain', worker: worker.id, deadlineMs, longDeadlineMs, last }],
   );
 };
-
-export const ask: Handler<WorkerIn<'ready'>, 'ask'> = (worker) => become(worker, { asked: true });
 
 export const overrun: Handler<WorkerIn<'ready'>, 'overdue'> = (worker) =>
   become(worker, { overdue: true });

@@ -28,7 +28,7 @@ export const TABLE: Table = {
     drain: move.terminate,
     terminate: move.terminate,
     kill: move.kill,
-    ask: 'ignore',
+    ask: move.ask,
     overdue: 'ignore',
     deadline: move.bootTooLong,
   },

@@ -136,7 +136,13 @@ function recycleIn(
   isOneOfMany: boolean,
   options: CommandsOptions,
 ): Promise<readonly Recycled[]> {
-  const slots = [...new Set(workersOf(workers.loop.state()).map(({ slot }) => slot))];
+  const state = workers.loop.state();
+  const generations = new Map<number, number>();
+  for (const { slot, generation } of workersOf(state)) {
+    // Higher slots only finish what they have; of the workers of one slot the oldest comes first.
+    if (slot <= state.size && !generations.has(slot)) generations.set(slot, generation);
+  }
+  const slots = [...generations.keys()];
   if (asked !== null && (typeof asked !== 'number' || !slots.includes(asked) || isOneOfMany)) {
     throw new CofferdamError(
       'COF_USAGE',
@@ -146,7 +152,10 @@ function recycleIn(
       STATUS_SHOWS,
     );
   }
-  const recycled = options.waiters.wait(name, asked === null ? slots : [asked]);
+  if (asked !== null) {
+    for (const slot of slots) if (slot !== asked) generations.delete(slot);
+  }
+  const recycled = options.waiters.wait(name, generations);
   workers.loop.enqueue({ type: 'recycle', slot: asked, reason: 'manual' });
   return recycled;
 }

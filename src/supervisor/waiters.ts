@@ -1,4 +1,5 @@
 /** Callers on the control socket that wait until what they asked for is done. */
+import { formatCount } from '../config/units.ts';
 import type { Recycled } from '../control/status.ts';
 import type { Told } from '../control/types.ts';
 import { CofferdamError } from '../errors.ts';
@@ -9,8 +10,11 @@ export interface Reloaded {
 }
 
 export interface Waiters {
-  /** Resolves when every one of these slots has been recycled; rejects when one cannot be now. */
-  wait(pool: string, slots: readonly number[]): Promise<readonly Recycled[]>;
+  /**
+   * Resolves when each of these workers (generations by slot) has been recycled; rejects when one
+   * cannot be now, or is gone before.
+   */
+  wait(pool: string, workers: ReadonlyMap<number, number>): Promise<readonly Recycled[]>;
   /**
    * Resolves when the configuration of this epoch (or a later one) is served everywhere in a pool;
    * rejects with COF_RELOAD_ROLLED_BACK, or when a worker after the first does not boot.
@@ -23,10 +27,17 @@ export interface Waiters {
 
 interface Waiter {
   readonly pool: string;
-  readonly missing: Set<number>;
+  /** By slot. */
+  readonly missing: Map<number, Missing>;
   readonly done: Recycled[];
   readonly resolve: (recycled: readonly Recycled[]) => void;
   readonly reject: (error: CofferdamError) => void;
+}
+
+interface Missing {
+  readonly generation: number;
+  /** A newer one serves: whatever ends the old one now, `recycled` will follow. */
+  replaced: boolean;
 }
 
 interface ReloadWaiter {
@@ -40,9 +51,14 @@ export function createWaiters(): Waiters {
   const waiters = new Set<Waiter>();
   const reloads = new Set<ReloadWaiter>();
 
-  const settle = (pool: string, slot: number, act: (waiter: Waiter) => void): void => {
+  const settle = (
+    pool: string,
+    slot: number,
+    act: (waiter: Waiter, missing: Missing) => void,
+  ): void => {
     for (const waiter of waiters) {
-      if (waiter.pool === pool && waiter.missing.has(slot)) act(waiter);
+      const missing = waiter.pool === pool ? waiter.missing.get(slot) : undefined;
+      if (missing !== undefined) act(waiter, missing);
     }
   };
   const fail = (waiter: Waiter, message: string): void => {
@@ -51,34 +67,54 @@ export function createWaiters(): Waiters {
   };
 
   return {
-    wait(pool, slots) {
-      if (slots.length === 0) return Promise.resolve([]);
+    wait(pool, workers) {
+      if (workers.size === 0) return Promise.resolve([]);
+      const missing = new Map<number, Missing>();
+      for (const [slot, generation] of workers) missing.set(slot, { generation, replaced: false });
       return new Promise((resolve, reject) => {
-        waiters.add({ pool, missing: new Set(slots), done: [], resolve, reject });
+        waiters.add({ pool, missing, done: [], resolve, reject });
       });
     },
     waitForReload: (pool, epoch) =>
       new Promise((resolve, reject) => reloads.add({ pool, epoch, resolve, reject })),
     told(told, pool) {
       settleReloads(reloads, told, pool);
-      if (told.event === 'recycled') {
-        const { slot, replacedInMs } = told;
-        settle(pool, slot, (waiter) => {
-          waiter.missing.delete(slot);
-          waiter.done.push({ pool, slot, replacedInMs });
-          if (waiter.missing.size > 0) return;
-          waiters.delete(waiter);
-          waiter.resolve(waiter.done);
-        });
-      }
-      if (told.event === 'recycle_postponed') {
-        const { slot, detail } = told;
-        settle(pool, slot, (waiter) =>
-          fail(
-            waiter,
-            `${slotName(pool, slot)} keeps its worker, the replacement does not boot: ${detail}`,
-          ),
-        );
+      switch (told.event) {
+        case 'recycled':
+          return settle(pool, told.slot, (waiter) => {
+            const { slot, replacedInMs } = told;
+            waiter.missing.delete(slot);
+            waiter.done.push({ pool, slot, replacedInMs });
+            if (waiter.missing.size > 0) return;
+            waiters.delete(waiter);
+            waiter.resolve(waiter.done);
+          });
+        case 'worker_ready':
+          return settle(pool, told.slot, (_, missing) => {
+            missing.replaced ||= told.generation > missing.generation;
+          });
+        case 'recycle_postponed':
+          return settle(pool, told.slot, (waiter) => {
+            const name = slotName(pool, told.slot);
+            fail(waiter, `${name} keeps its worker, the replacement does not boot: ${told.detail}`);
+          });
+        case 'worker_crashed':
+        case 'boot_failed':
+          return settle(pool, told.slot, (waiter, { generation, replaced }) => {
+            if (replaced || told.generation !== generation) return;
+            const name = slotName(pool, told.slot);
+            const what = told.event === 'boot_failed' ? 'did not boot' : 'crashed';
+            fail(waiter, `the worker of ${name} ${what} before it was replaced: ${told.detail}`);
+          });
+        case 'scaled':
+          for (const waiter of waiters) {
+            const slot = Math.max(...waiter.missing.keys());
+            if (waiter.pool !== pool || slot <= told.to) continue;
+            const count = formatCount(told.to, 'worker');
+            fail(waiter, `${slotName(pool, slot)} is gone: the pool was scaled to ${count}`);
+          }
+          return;
+        default:
       }
     },
     abandon() {

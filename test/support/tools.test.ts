@@ -15,10 +15,11 @@ let app: BareApp;
 afterEach(() => app.stop());
 
 test.skipIf(lacks('wrk'))('wrk counts what went well and what broke', async () => {
-  app = await startBareApp({ EXIT_AFTER: '2000' });
+  // A busy machine has answered so many in far less than the second, too.
+  app = await startBareApp({ EXIT_AFTER: '200' });
   const url = `http://127.0.0.1:${app.port}/`;
   const tally = await runWrk({ url, seconds: 1, connections: 4 });
-  expect(tally.ok).toBeGreaterThan(1_000);
+  expect(tally.ok).toBeGreaterThan(100);
   expect(tally.reset + tally.refused).toBeGreaterThan(0);
 });
 

@@ -59,7 +59,7 @@ const EXPECTED: Record<WorkerEventName, Record<WorkerStateName, string>> = {
   drain: row('stopping T', 'draining D', 'draining', 'lingering', '-', '-', '-'),
   terminate: row('stopping T', 'stopping T', 'stopping T', 'stopping T', 'stopping', '-', '-'),
   kill: row('killing K', 'killing K', 'killing K', 'killing K', 'killing K', '-', '-'),
-  ask: row('-', 'ready', '-', '-', '-', '-', '-'),
+  ask: row('booting', 'ready', '-', '-', '-', '-', '-'),
   overdue: row('-', 'ready', '-', '-', '-', '-', '-'),
   deadline: row('stopping T!', 'ready', 'draining C', 'lingering C', 'killing K', '-', '-'),
 };
