@@ -19,6 +19,7 @@ const TOOLS = {
   promtool: 'prometheus',
   chromium: 'chromium',
   go: 'golang-go',
+  gcc: 'build-essential',
   python3: 'python3',
   uvicorn: 'uvicorn',
   lighttpd: 'lighttpd',

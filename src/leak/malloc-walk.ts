@@ -4,6 +4,8 @@
  * from fragmentation (in use is flat, free climbs), which no memory counter can.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { cachedBytes, fastBinBytes, findMainState, mayBeCache } from './malloc-caches.ts';
+import type { MemoryReader } from './malloc-caches.ts';
 
 export interface MallocWalk {
   /** Live chunks, and resident anonymous mappings that are neither V8's nor stacks. */
@@ -49,11 +51,14 @@ const V8_ALIGN = 256 * KIB;
 /** Default size of a thread's stack; its pages are no memory of the app's making. */
 const STACK_BYTES = 8192 * KIB;
 
+/** glibc, by its name today and before 2.34. */
+const LIBRARY = /\blibc(\.so\.6|-2\.\d+\.so)/;
+
 const OTHER_ALLOCATORS = /jemalloc|mimalloc|tcmalloc/;
 
 function walkOnce(pid: number): MallocWalk | null | 'moved' {
   const regions = readRegions(pid);
-  const isGlibc = regions.some(({ name }) => name.includes('libc.so.6') || /libc-2/.test(name));
+  const isGlibc = regions.some(({ name }) => LIBRARY.test(name));
   if (!isGlibc || regions.some(({ name }) => OTHER_ALLOCATORS.test(name))) return null;
   let fd: number;
   try {
@@ -73,28 +78,43 @@ function walkOnce(pid: number): MallocWalk | null | 'moved' {
 
 class Moved extends Error {}
 
-function sumRegions(regions: readonly Region[], read: Reader): MallocWalk {
-  let inUseBytes = 0;
-  let freeBytes = 0;
+function sumRegions(regions: readonly Region[], read: MemoryReader): MallocWalk {
+  const found: Found = { inUse: 0, free: 0, caches: [], states: [] };
+  let mapped = 0;
   for (const [at, region] of regions.entries()) {
     if (!region.permissions.startsWith('rw-p')) continue;
     if (region.name === '[heap]') {
-      const sums = walkChunks(read, region.start, region.end);
-      inUseBytes += sums.inUse;
-      freeBytes += sums.free;
+      const top = walkChunks(read, region.start, region.end, found);
+      const main = regions.filter(isLibraryData).map((data) => findMainState(read, data, top));
+      found.states.push(...main.filter((state) => state !== null));
       continue;
     }
     if (region.name !== '') continue;
     const arena = arenaOf(region, regions[at + 1], read);
     if (arena !== null) {
-      const sums = walkChunks(read, arena.first, arena.end);
-      inUseBytes += sums.inUse;
-      freeBytes += sums.free;
+      walkChunks(read, arena.first, arena.end, found);
+      if (arena.state !== null) found.states.push(arena.state);
     } else if (!isEngine(region) && !isStack(region, regions[at - 1])) {
-      inUseBytes += region.residentBytes;
+      mapped += region.residentBytes;
     }
   }
-  return { inUseBytes, freeBytes };
+  let cached = 0;
+  for (const chunk of found.caches) cached += cachedBytes(read, chunk);
+  for (const state of found.states) cached += fastBinBytes(read, state);
+  return { inUseBytes: found.inUse - cached + mapped, freeBytes: found.free + cached };
+}
+
+interface Found {
+  inUse: number;
+  free: number;
+  /** Chunks that may be the cache of a thread. */
+  readonly caches: number[];
+  /** States of arenas. */
+  readonly states: number[];
+}
+
+function isLibraryData({ name, permissions }: Region): boolean {
+  return permissions.startsWith('rw-p') && LIBRARY.test(name);
 }
 
 function isEngine(region: Region): boolean {
@@ -113,8 +133,8 @@ const ARENA_STATE_BYTES = 2208;
 function arenaOf(
   region: Region,
   next: Region | undefined,
-  read: Reader,
-): { first: number; end: number } | null {
+  read: MemoryReader,
+): { first: number; end: number; state: number | null } | null {
   if (region.start % ARENA_ALIGN !== 0) return null;
   const filled = region.end % ARENA_ALIGN === 0;
   const reserved = next?.start === region.end && next.permissions.startsWith('---p');
@@ -125,7 +145,11 @@ function arenaOf(
   const isFirst = owner === region.start + HEAP_INFO_BYTES;
   if (!isFirst && owner % ARENA_ALIGN !== HEAP_INFO_BYTES) return null;
   const header = HEAP_INFO_BYTES + (isFirst ? ARENA_STATE_BYTES : 0);
-  return { first: region.start + header, end: region.start + size };
+  return {
+    first: region.start + header,
+    end: region.start + size,
+    state: isFirst ? region.start + HEAP_INFO_BYTES : null,
+  };
 }
 
 const LEAST_CHUNK = 32;
@@ -133,38 +157,36 @@ const LEAST_CHUNK = 32;
 /** A process with more chunks has other worries than a second of our time. */
 const CHUNKS_LIMIT = 20_000_000;
 
-function walkChunks(read: Reader, first: number, end: number): { inUse: number; free: number } {
+/** Adds what it finds; returns where the last chunk is, which is the free rest of the arena. */
+function walkChunks(read: MemoryReader, first: number, end: number, found: Found): number {
   let at = first;
-  let inUse = 0;
-  let free = 0;
   for (let count = 0; count < CHUNKS_LIMIT; count++) {
     const size = sizeAt(read, at);
     if (size < LEAST_CHUNK || size % 16 !== 0 || at + size > end) throw new Moved();
     // The last one is the top, which is free; a fence of 16 bytes may follow it in old heaps.
-    if (at + size >= end - LEAST_CHUNK) return { inUse, free: free + size };
-    if (read.byte(at + size + 8) % 2 === 1) inUse += size;
-    else free += size;
+    if (at + size >= end - LEAST_CHUNK) {
+      found.free += size;
+      return at;
+    }
+    const isInUse = read.byte(at + size + 8) % 2 === 1;
+    if (isInUse) found.inUse += size;
+    else found.free += size;
+    if (isInUse && mayBeCache(size)) found.caches.push(at);
     at += size;
   }
   throw new Moved();
 }
 
 /** The three low bits are flags. */
-function sizeAt(read: Reader, at: number): number {
+function sizeAt(read: MemoryReader, at: number): number {
   const low = read.number(at + 8);
   return low - (low % 8);
-}
-
-interface Reader {
-  /** A 64-bit number; exact below 2^53, and no address or size is above. */
-  number(at: number): number;
-  byte(at: number): number;
 }
 
 /** Headers lie close together: one read serves some hundred of them. */
 const WINDOW_BYTES = 64 * KIB;
 
-function openReader(fd: number): Reader {
+function openReader(fd: number): MemoryReader {
   const window = Buffer.alloc(WINDOW_BYTES + 8);
   let start = -1;
   let length = 0;

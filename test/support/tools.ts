@@ -12,6 +12,7 @@ const PACKAGES = {
   promtool: 'prometheus',
   chromium: 'chromium',
   go: 'golang-go',
+  gcc: 'build-essential',
   python3: 'python3',
   uvicorn: 'uvicorn',
 } as const;
