@@ -54,19 +54,22 @@ export async function loadOptionsOf(settings: LeakSettings, cwd: string): Promis
   // Arms take turns: each needs the time that it would have alone.
   const armCount = 1 + (settings.baseline === null ? 0 : 1) + settings.arm.length;
   const usualMs = thorough ? THOROUGH_DURATION_MS : LEAK_DURATION_MS;
+  const durationMs = settings.durationMs ?? usualMs * armCount;
   const folder = keepSnapshots === null ? null : resolve(cwd, keepSnapshots);
   if (folder !== null) await mkdir(folder, { recursive: true });
   return {
     templates,
     ratePerSecond: settings.rate,
     connections: settings.connections,
-    batch: settings.batch ?? (thorough ? THOROUGH_BATCH : null),
+    batch: settings.batch,
+    ...(thorough ? { batchSeconds: thoroughSeconds(durationMs) } : {}),
     anyStatus: settings.anyStatus,
     http1: settings.http1,
-    durationMs: settings.durationMs ?? usualMs * armCount,
+    durationMs,
     maxRequests: settings.requests === 0 ? null : settings.requests,
     thorough,
     restMs: settings.restMs,
+    slowMs: settings.slowMs,
     name: true,
     snapshotFolder: folder,
   };
@@ -114,8 +117,16 @@ const SNAPSHOTS_MAX = 3;
 /** What people try, for `serve` runs it; Node would only tell of a syntax error. */
 const OTHER_LANGUAGES = new Set(['.php', '.py', '.go', '.rb', '.pl', '.sh', '.toml']);
 
-/** `--thorough`: so many requests between two checkpoints see 3 B each on Node 24. */
-const THOROUGH_BATCH = 2000;
+/**
+ * `--thorough`: 2000 requests between two checkpoints, at the highest rate, see 3 B each on Node 24.
+ * A slower app gets fewer: without some ninety checkpoints more time would tell less.
+ */
+const THOROUGH_BATCH_SECONDS = 2;
+const THOROUGH_CHECKPOINTS = 90;
+
+function thoroughSeconds(durationMs: number): number {
+  return Math.min(THOROUGH_BATCH_SECONDS, durationMs / 1000 / THOROUGH_CHECKPOINTS);
+}
 
 async function readBody(path: string): Promise<string> {
   try {

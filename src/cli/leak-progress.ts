@@ -1,5 +1,5 @@
 /** The live line of `cofferdam leak` on a terminal; nothing elsewhere. */
-import type { Progress } from '../leak/experiment.ts';
+import type { Progress } from '../leak/phases.ts';
 import { formatAmount, formatNumber, formatSpan } from '../leak/words.ts';
 import type { Output } from './command.ts';
 

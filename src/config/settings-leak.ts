@@ -137,7 +137,7 @@ export const LEAK_SETTINGS = [
     key: 'batch',
     kind: 'integer',
     default: null,
-    defaultText: 'what 0.4 s hold, 20 to 400; 2000 with --thorough',
+    defaultText: 'what 0.4 s hold, 20 to 400; five times as many with --thorough',
     limits: { min: 5, max: 100_000, reason: 'a checkpoint collects garbage twice' },
     group: 'Experiment',
     sentence: 'Requests between two checkpoints.',
@@ -150,7 +150,18 @@ export const LEAK_SETTINGS = [
     off: true,
     limits: { min: 1, max: DAY_MS, reason: 'idle time is time too' },
     group: 'Experiment',
-    sentence: 'Idle time at the end, for leaks that need no request.',
+    sentence: 'Idle time after the load, and half of it before.',
+    sources: FLAG,
+  },
+  {
+    key: 'slow',
+    kind: 'duration',
+    default: 10 * SECOND_MS,
+    off: true,
+    limits: { min: 1, max: DAY_MS, reason: 'idle time is time too' },
+    group: 'Experiment',
+    sentence:
+      'Time for requests one at a time, first on one connection, then so long on a new one each.',
     sources: FLAG,
   },
   {

@@ -18,14 +18,15 @@ export function renderArms(outcomes: readonly ArmOutcome[]): string {
 
 // --- internal ---
 
-function sentenceOf({ name, node, verdict, requests, death }: ArmOutcome): string {
+function sentenceOf({ name, node, verdict, requests, death, stopped }: ArmOutcome): string {
   const { kind, signal, rate } = verdict;
   const slope = signal === null || rate === null ? '' : ` (${formatRate(rate, signal)})`;
   const why = kind === 'undecided' && verdict.because !== '' ? ` (${verdict.because})` : '';
   const what =
     kind === 'leak' && signal !== null ? `leak of ${SIGNAL_WORDS[signal]}${slope}` : kind + why;
   const end = death === null || kind === 'undecided' ? '' : `; it died (${explainDeath(death)})`;
-  return `${name}: ${what}; ${formatNumber(requests, 0)} requests, Node ${node}${end}`;
+  const brake = stopped === null ? '' : `; its load was stopped: ${stopped}`;
+  return `${name}: ${what}; ${formatNumber(requests, 0)} requests, Node ${node}${end}${brake}`;
 }
 
 /** Those that leak in any arm, and always the heap. */

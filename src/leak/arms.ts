@@ -4,15 +4,17 @@
  */
 import { basename, extname, resolve } from 'node:path';
 import { CofferdamError } from '../errors.ts';
+import { whyBrake } from './brake.ts';
 import { explainEnd, judgeEarly } from './early-end.ts';
 import type { EarlyEnd } from './early-end.ts';
-import { WARM_UP_SHARE } from './experiment.ts';
-import type { ExperimentOptions, Progress } from './experiment.ts';
+import type { ExperimentOptions } from './experiment.ts';
 import { toldLine } from './finding.ts';
 import { openLane } from './lane.ts';
 import type { Lane } from './lane.ts';
 import { LOOK_SIZES } from './look.ts';
-import { SIGNALS } from './series.ts';
+import { WARM_UP_SHARE } from './phases.ts';
+import type { Progress } from './phases.ts';
+import { SIGNALS, subtract } from './series.ts';
 import type { Line, Sample, Signal } from './series.ts';
 import { startTarget } from './target.ts';
 import type { Death, Target, TargetOptions } from './target.ts';
@@ -30,6 +32,8 @@ export interface ArmOutcome {
   readonly verdict: Verdict;
   /** How it ended, when it did. */
   readonly death: Death | null;
+  /** Why we stopped loading it before the others; null = we did not. */
+  readonly stopped: string | null;
   readonly samples: readonly Sample[];
   readonly requests: number;
   readonly rates: Readonly<Partial<Record<Signal, Line>>>;
@@ -78,12 +82,12 @@ export async function runArms(
         targets.push(target);
         return openLane(target, options);
       });
-      lanes.push({ name, lane, end: null });
+      lanes.push({ name, lane, end: null, stopped: null });
     }
     const left = (): number => options.durationMs - (performance.now() - startedAt);
     const tell = (phase: string): void => options.onProgress(progressOf(phase, lanes, left()));
     const most = (options.maxRequests ?? Infinity) * WARM_UP_SHARE;
-    await warmUpAll(lanes, tell, () => {
+    await warmUpAll(lanes, tell, left, () => {
       if (options.signal.aborted || lanes.every(({ lane }) => lane.answered() >= most))
         return false;
       return left() > options.durationMs * (1 - WARM_UP_SHARE);
@@ -108,6 +112,8 @@ interface ArmLane {
   readonly lane: Lane;
   /** An arm that dies, or answers no more, ends its own series only. */
   end: EarlyEnd;
+  /** So does one that we stopped before it would have. */
+  stopped: string | null;
 }
 
 /** Whose fault it is, when one of several apps does not start. */
@@ -131,15 +137,21 @@ function progressOf(phase: string, lanes: readonly ArmLane[], leftMs: number): P
   };
 }
 
-/** A step of one arm; `otherwise` when it has ended. */
+function isOver({ end, stopped }: ArmLane): boolean {
+  return end !== null || stopped !== null;
+}
+
+/** A step of one arm; `otherwise` when it is over. */
 async function attempt<Result>(
   arm: ArmLane,
   work: (lane: Lane) => Promise<Result>,
   otherwise: Result,
 ): Promise<Result> {
-  if (arm.end !== null) return otherwise;
+  if (isOver(arm)) return otherwise;
   try {
-    return await work(arm.lane);
+    const result = await work(arm.lane);
+    arm.stopped = whyBrake(arm.lane.samples);
+    return result;
   } catch (error) {
     arm.end = await explainEnd(arm.lane.target, error);
     return otherwise;
@@ -149,6 +161,7 @@ async function attempt<Result>(
 async function warmUpAll(
   lanes: readonly ArmLane[],
   tell: (phase: string) => void,
+  left: () => number,
   hasTime: () => boolean,
 ): Promise<void> {
   let settled = 0;
@@ -156,7 +169,7 @@ async function warmUpAll(
     settled = 0;
     for (const arm of lanes) {
       tell('warm-up');
-      if (await attempt(arm, (lane) => lane.warmUp(), true)) settled += 1;
+      if (await attempt(arm, (lane) => lane.warmUp(left()), true)) settled += 1;
     }
     if (!hasTime()) return;
   }
@@ -173,23 +186,24 @@ async function loadAll(
   for (let count = 1; left() > 0 && !options.signal.aborted && !enough(); count++) {
     for (const arm of lanes) {
       tell('load');
-      await attempt<unknown>(arm, (lane) => lane.step('load'), null);
+      await attempt<unknown>(arm, (lane) => lane.step('load', left()), null);
     }
-    if (lanes.every(({ end }) => end !== null)) return;
+    if (lanes.every(isOver)) return;
     const isLook = count >= ARM_LOOK && LOOK_SIZES.some((size) => size === count);
     if (isLook && lanes.every((arm) => isCertain(arm, options.thorough))) return;
   }
 }
 
-function isCertain({ lane, end }: ArmLane, thorough: boolean): boolean {
-  if (end !== null) return true;
+function isCertain(arm: ArmLane, thorough: boolean): boolean {
+  const { lane } = arm;
+  if (isOver(arm)) return true;
   return judge(lane.samples, { thorough, final: false, died: false }).kind !== 'undecided';
 }
 
 function conclude(lanes: readonly ArmLane[], thorough: boolean): ArmOutcome[] {
   const outcomes: ArmOutcome[] = [];
-  for (const { name, lane, end } of lanes) {
-    const died = lane.target.death() !== null;
+  for (const { name, lane, end, stopped } of lanes) {
+    const died = stopped !== null || lane.target.death() !== null;
     const verdict = judgeEarly(judge(lane.samples, { thorough, final: true, died }), end);
     const rates: Partial<Record<Signal, Line>> = {};
     const differences: Partial<Record<Signal, Line>> = {};
@@ -206,6 +220,7 @@ function conclude(lanes: readonly ArmLane[], thorough: boolean): ArmOutcome[] {
       node: lane.target.node,
       verdict,
       death: lane.target.death(),
+      stopped,
       samples: lane.samples,
       requests: lane.answered(),
       rates,
@@ -213,12 +228,4 @@ function conclude(lanes: readonly ArmLane[], thorough: boolean): ArmOutcome[] {
     });
   }
   return outcomes;
-}
-
-/** Independent arms: half-widths add by their squares. */
-function subtract(line: Line, first: Line): Line {
-  const slope = line.slope - first.slope;
-  const below = Math.hypot(line.slope - line.low, first.high - first.slope);
-  const above = Math.hypot(line.high - line.slope, first.slope - first.low);
-  return { slope, low: slope - below, high: slope + above, intercept: 0 };
 }

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { freemem, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { findMemoryCgroup, readCgroupLimit, readCgroupUsage } from '../metrics/cgroup.ts';
+import { toldLine } from './finding.ts';
 import { compareProfiles } from './allocation-sites.ts';
 import type { AllocationSite } from './allocation-sites.ts';
 import { readSnapshots } from './heap-compare.ts';
@@ -11,7 +12,9 @@ import { MADE_SHAPES } from './heap-explain.ts';
 import type { Lane } from './lane.ts';
 import { recordSites } from './made-sites.ts';
 import type { MadeThings } from './made-sites.ts';
+import type { Mark } from './phases.ts';
 import type { ProfileNode } from './probe-messages.ts';
+import { unitOf } from './series.ts';
 import type { Signal } from './series.ts';
 import type { Verdict } from './verdict.ts';
 import { formatAmount } from './words.ts';
@@ -40,21 +43,23 @@ export interface CulpritOptions {
 export async function findCulprit(
   lane: Lane,
   verdict: Verdict,
-  before: ProfileNode | null,
+  mark: Mark,
   options: CulpritOptions,
 ): Promise<Culprit> {
   const notes: string[] = [];
   const end = performance.now() + (options.limitMs ?? SEARCH_LIMIT_MS);
   const left = (): number => Math.max(1, end - performance.now());
   const profile = await askProfile(lane, notes, left());
-  const requests = Math.max(1, lane.answered() - firstLoadRequests(lane));
+  const requests = Math.max(1, lane.answered() - mark.requests);
+  const before = mark.profile;
   const allocations =
     before === null || profile === null ? [] : await compareProfiles(before, profile, requests);
   const leaks = (signals: readonly Signal[]): boolean =>
     verdict.signal !== null &&
     (signals.includes(verdict.signal) ||
       verdict.findings.some(({ signal, state }) => state === 'leaks' && signals.includes(signal)));
-  const suspects = leaks(SEEN_IN_HEAP) ? await takeSnapshots(lane, options, notes, left) : [];
+  const found = leaks(SEEN_IN_HEAP) ? await takeSnapshots(lane, options, notes, left) : [];
+  const suspects = tooLargeLast(found, verdict);
   const isMade = suspects.some(({ shape }) => shape !== null && MADE_SHAPES.has(shape));
   const made = leaks(MADE_SOMEWHERE) || isMade ? await askSites(lane, notes, left) : NOTHING_MADE;
   return { suspects, allocations, ...made, notes, profile };
@@ -90,8 +95,23 @@ const SNAPSHOT_BASE_BYTES = 200 * 2 ** 20;
  */
 const SEARCH_LIMIT_MS = 90_000;
 
-function firstLoadRequests(lane: Lane): number {
-  return lane.samples.find(({ phase }) => phase === 'load')?.requests ?? 0;
+/** What grows faster than the verdict says was caught in the air: a queue, a batch to be sent. */
+function tooLargeLast(suspects: readonly Suspect[], verdict: Verdict): readonly Suspect[] {
+  const bound = boundOf(verdict);
+  const isTooLarge = ({ bytesPerRequest }: Suspect): boolean => (bytesPerRequest ?? 0) > bound;
+  const fits = suspects.filter((suspect) => !isTooLarge(suspect));
+  return [...fits, ...suspects.filter(isTooLarge)];
+}
+
+/** The most bytes that a request, as the search sends it, keeps by the verdict. */
+function boundOf({ signal, rate, findings }: Verdict): number {
+  if (signal === null || rate === null || rate.per === 'second') return Infinity;
+  if (unitOf(signal) === 'count') return Infinity;
+  // An object may hold buffers as well.
+  const others = findings.filter(
+    (each) => each.signal !== signal && each.state === 'leaks' && unitOf(each.signal) === 'bytes',
+  );
+  return others.reduce((sum, each) => sum + (toldLine(each)?.high ?? 0), rate.high);
 }
 
 function stepOf(lane: Lane): number {

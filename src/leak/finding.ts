@@ -2,7 +2,7 @@
 import { EXACT_NATIVE_FLOORS, FLOORS, THOROUGH_FLOORS } from './look.ts';
 import type { Floors, Look } from './look.ts';
 import { hasExactNative } from './series.ts';
-import type { Line, Sample, Signal } from './series.ts';
+import type { Line, Sample, Signal, SlowPhase } from './series.ts';
 
 export type VerdictKind =
   | 'leak'
@@ -13,12 +13,24 @@ export type VerdictKind =
   | 'no leak'
   | 'undecided';
 
-/** How fast it grows. Slopes are bytes (or pieces) per request, or per second of idle time. */
+/** How fast it grows: bytes (or pieces) per what. Seconds are of idle time. */
 export interface Rate {
   readonly slope: number;
   readonly low: number;
   readonly high: number;
-  readonly per: 'request' | 'second';
+  readonly per: 'request' | 'connection' | 'request to an idle app' | 'second';
+}
+
+/** What one signal did in a phase of requests that never overlap. */
+export interface SlowFinding {
+  readonly phase: SlowPhase;
+  readonly signal: Signal;
+  /** Per request, each on one connection or on its own. */
+  readonly line: Line;
+  /** The smallest slope that would have been called growth. */
+  readonly visible: number;
+  /** `grows`: in one look only. */
+  readonly state: 'flat' | 'grows' | 'leaks';
 }
 
 /** Why a signal is, or is not, the answer. */
@@ -36,6 +48,8 @@ export interface Verdict {
   readonly signal: Signal | null;
   readonly rate: Rate | null;
   readonly findings: readonly Finding[];
+  /** The same of the slow phases; empty where there were none. */
+  readonly slow: readonly SlowFinding[];
   /** Grows with unique URLs only: a cache whose key is the input, without a limit that was met. */
   readonly keyedByInput: boolean;
   /** How many more requests might decide; null when decided, or when nobody can say. */
@@ -74,6 +88,7 @@ export const OPEN: Verdict = {
   signal: null,
   rate: null,
   findings: [],
+  slow: [],
   keyedByInput: false,
   moreRequests: null,
   slowing: null,

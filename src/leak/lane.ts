@@ -4,21 +4,25 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CofferdamError } from '../errors.ts';
-import { explainDeath } from './early-end.ts';
+import { isSteep } from './brake.ts';
+import { checkAnswers } from './first-answers.ts';
 import { askOnce, startLoad } from './load.ts';
-import type { FailureClass, Outcome } from './load-request.ts';
+import type { FailureClass } from './load-request.ts';
 import type { LoadResult, Protocol, RequestTemplate } from './load.ts';
-import { hasNumber, numberTemplates } from './requests.ts';
-import type { Phase, Sample } from './series.ts';
-import type { Death, Target } from './target.ts';
+import { numberTemplates } from './requests.ts';
+import { median } from './series.ts';
+import type { Phase, Sample, SlowPhase } from './series.ts';
+import type { Target } from './target.ts';
 
 export interface LaneOptions {
   readonly templates: readonly RequestTemplate[];
   /** Requests per second; null = found while warming up. */
   readonly ratePerSecond: number | null;
   readonly connections: number;
-  /** Requests per checkpoint; null = what 0.4 s hold. */
+  /** Requests per checkpoint; null = what `batchSeconds` hold. */
   readonly batch: number | null;
+  /** Default {@link BATCH_SECONDS}. */
+  readonly batchSeconds?: number;
   /** Go on although the app answers with errors. */
   readonly anyStatus: boolean;
   /** Speak HTTP/1.1 to a TLS server that could do HTTP/2. */
@@ -32,23 +36,26 @@ export interface Lane {
   readonly unique: boolean;
   readonly ratePerSecond: () => number;
   setRate(ratePerSecond: number): void;
+  /** Also `drive` sends its requests so from now on; null = many at once, as usual. */
+  setSlow(slow: SlowPhase | null): Promise<void>;
   readonly answered: () => number;
   readonly failures: () => Readonly<Partial<Record<FailureClass, number>>>;
   /** Median and 99th percentile of the last batch, from the intended start. */
   readonly latency: () => { readonly p50Ms: number; readonly p99Ms: number };
   /** One batch and one sample of the warm-up; true when the curve has settled. */
-  warmUp(): Promise<boolean>;
-  /** One batch and one sample. */
-  step(phase: Phase): Promise<Sample>;
+  warmUp(limitMs: number): Promise<boolean>;
+  /** One batch, or what of it was due within the limit, and one sample. */
+  step(phase: Phase, limitMs: number): Promise<Sample>;
   /** So many requests, no sample. */
   drive(count: number): Promise<void>;
   /** A sample after some idle time. */
-  rest(ms: number): Promise<Sample>;
+  rest(ms: number, phase: 'rest before' | 'rest' | 'rest again'): Promise<Sample>;
 }
 
 /** @throws CofferdamError COF_APP_ANSWERS_BADLY when the first answers are no good. */
 export async function openLane(target: Target, options: LaneOptions): Promise<Lane> {
-  const unique = await checkAnswers(target, options);
+  const protocol = protocolOf(target, options);
+  const unique = await checkAnswers(target, protocol, options);
   const samples: Sample[] = [];
   const state: State = {
     rate: options.ratePerSecond ?? FIRST_RATE,
@@ -58,15 +65,13 @@ export async function openLane(target: Target, options: LaneOptions): Promise<La
     startedAt: performance.now(),
     warmBatches: 0,
     warmCount: FIRST_BATCH,
+    slow: null,
+    slowRate: 0,
   };
-  const run = (count: number, identical: boolean): Promise<boolean> =>
-    runBatch(
-      target,
-      options,
-      state,
-      count,
-      identical ? 'identical' : unique ? 'unique' : 'as given',
-    );
+  const run = (count: number, limitMs = Infinity, identical = false): Promise<boolean> => {
+    const mode = identical ? 'identical' : unique ? 'unique' : 'as given';
+    return runBatch(target, options, state, { protocol, count, limitMs, mode });
+  };
   const take = async (phase: Phase): Promise<Sample> => {
     const atMs = performance.now() - state.startedAt;
     const sample = await target.sample({ requests: state.answered, atMs, phase });
@@ -81,33 +86,37 @@ export async function openLane(target: Target, options: LaneOptions): Promise<La
     target,
     samples,
     unique,
-    ratePerSecond: () => state.rate,
+    ratePerSecond: () => rateOf(state),
     setRate(ratePerSecond) {
       state.rate = ratePerSecond;
+    },
+    async setSlow(slow) {
+      if (slow !== null) state.slowRate = await findSlowRate(target, protocol, options);
+      state.slow = slow;
     },
     answered: () => state.answered,
     failures: () => state.failures,
     latency: () => state.latency,
-    async warmUp() {
+    async warmUp(limitMs) {
       const count = Math.min(batchOf(options, state), state.warmCount);
-      const easy = await run(count, false);
+      const easy = await run(count, limitMs);
       if (options.ratePerSecond === null) adaptRate(state, easy);
       state.warmBatches += 1;
-      const before = samples.at(-1)?.heapUsedBytes ?? 0;
-      const { heapUsedBytes } = await take('warm-up');
-      if (heapUsedBytes - before < CAREFUL_BYTES) state.warmCount *= 2;
+      const before = samples.at(-1);
+      const after = await take('warm-up');
+      if (before === undefined || !isSteep(before, after)) state.warmCount *= 2;
       return state.warmBatches >= WARM_BATCHES && hasSettled(samples);
     },
-    async step(phase) {
-      await run(batchOf(options, state), phase === 'identical');
+    async step(phase, limitMs) {
+      await run(batchOf(options, state), limitMs, phase === 'identical');
       return take(phase);
     },
     async drive(count) {
-      await run(count, false);
+      await run(count);
     },
-    async rest(ms) {
+    async rest(ms, phase) {
       await sleep(ms);
-      return take('rest');
+      return take(phase);
     },
   };
 }
@@ -119,11 +128,6 @@ const FIRST_RATE = 100;
 const FIRST_BATCH = 10;
 const WARM_BATCHES = 9;
 
-/**
- * A batch that leaves so much is not doubled: a leak that kills in seconds needs checkpoints too.
- */
-const CAREFUL_BYTES = 8 * 2 ** 20;
-
 /** A desktop-class app answers it with ease; more would measure our own generator. */
 const RATE_MAX = 1000;
 const RATE_MIN = 5;
@@ -131,7 +135,11 @@ const RATE_MIN = 5;
 /** The time a batch should take: long beside the collection, short beside the minute. */
 const BATCH_SECONDS = 0.4;
 const BATCH_MIN = 20;
-const BATCH_MAX = 400;
+
+/** Between two slow requests the app is idle for a fifth of the time that it worked, and this. */
+const SLOW_GAP = 1.2;
+const SLOW_GAP_MS = 5;
+const SLOW_TRIES = 5;
 
 /** What the app still does after its last answer: closing sockets, flushing logs. */
 const DRAIN_MS = 15;
@@ -151,6 +159,40 @@ interface State {
   readonly startedAt: number;
   warmBatches: number;
   warmCount: number;
+  slow: SlowPhase | null;
+  slowRate: number;
+}
+
+interface Batch {
+  readonly protocol: Protocol;
+  readonly count: number;
+  readonly limitMs: number;
+  readonly mode: 'unique' | 'identical' | 'as given';
+}
+
+/** Requests per second of the next batch. */
+function rateOf({ rate, slow, slowRate }: State): number {
+  return slow === null ? rate : Math.min(rate, slowRate);
+}
+
+/** At which no request overlaps another, by what a few of them take when nothing else runs. */
+async function findSlowRate(
+  target: Target,
+  protocol: Protocol,
+  { templates }: LaneOptions,
+): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < SLOW_TRIES; i++) {
+    const [template = { path: '/' }] = numberTemplates(
+      templates.slice(i % templates.length),
+      'as given',
+      i,
+    );
+    const startedAt = performance.now();
+    await askOnce(target.url, protocol, template, REQUEST_TIMEOUT_MS);
+    times.push(performance.now() - startedAt);
+  }
+  return 1000 / (SLOW_GAP * median(times) + SLOW_GAP_MS);
 }
 
 function protocolOf(target: Target, { http1 }: LaneOptions): Protocol {
@@ -158,8 +200,11 @@ function protocolOf(target: Target, { http1 }: LaneOptions): Protocol {
 }
 
 function batchOf(options: LaneOptions, state: State): number {
-  const wanted = options.batch ?? Math.round(state.rate * BATCH_SECONDS);
-  return options.batch ?? Math.min(BATCH_MAX, Math.max(BATCH_MIN, wanted));
+  // A slow batch ends by its time.
+  if (state.slow !== null) return Infinity;
+  if (options.batch !== null) return options.batch;
+  const seconds = options.batchSeconds ?? BATCH_SECONDS;
+  return Math.round(Math.min(RATE_MAX * seconds, Math.max(BATCH_MIN, state.rate * seconds)));
 }
 
 /** True when the app answered in time and nothing piled up. */
@@ -167,16 +212,18 @@ async function runBatch(
   target: Target,
   options: LaneOptions,
   state: State,
-  count: number,
-  mode: 'unique' | 'identical' | 'as given',
+  { protocol, count, limitMs, mode }: Batch,
 ): Promise<boolean> {
+  const { slow } = state;
   const load = startLoad({
     url: target.url,
-    protocol: protocolOf(target, options),
-    ratePerSecond: state.rate,
+    protocol,
+    ratePerSecond: rateOf(state),
     requests: numberTemplates(options.templates, mode, state.answered),
     totalRequests: count,
-    maxOutstanding: options.connections,
+    ...(limitMs === Infinity ? {} : { durationMs: Math.max(1, limitMs) }),
+    maxOutstanding: slow === null ? options.connections : 1,
+    keepAlive: slow !== 'new connections',
     // Where it listens is this machine, even if the address is not that of the loopback.
     allowRemote: true,
     timeoutMs: REQUEST_TIMEOUT_MS,
@@ -189,7 +236,8 @@ async function runBatch(
   const result = await load.finished;
   clearInterval(watch);
   state.answered += result.ok + (result.failures.non_2xx ?? 0);
-  state.latency = { p50Ms: result.latency.p50Ms, p99Ms: result.latency.p99Ms };
+  // What is told is the latency under load.
+  if (slow === null) state.latency = { p50Ms: result.latency.p50Ms, p99Ms: result.latency.p99Ms };
   for (const [name, failed] of Object.entries(result.failures)) {
     const key = name as FailureClass;
     if (failed > 0) state.failures[key] = (state.failures[key] ?? 0) + failed;
@@ -201,7 +249,7 @@ async function runBatch(
       hint: 'It accepted requests before; its own log may say why.',
     });
   }
-  if (result.failures.non_2xx > count / 2 && !options.anyStatus) {
+  if (result.failures.non_2xx > (result.ok + result.failed) / 2 && !options.anyStatus) {
     const message = `the app answers with errors now (${firstNote(result)})`;
     throw new CofferdamError('COF_APP_ANSWERS_BADLY', message);
   }
@@ -227,58 +275,5 @@ function hasSettled(samples: readonly Sample[]): boolean {
   return Math.abs(after - before) < before / 100;
 }
 
-/**
- * Asks each kind of request once. Returns whether the app takes unique URLs as it takes the given
- * ones; redirects are never followed, so the load stays where it is meant to be.
- */
-async function checkAnswers(target: Target, options: LaneOptions): Promise<boolean> {
-  const given = numberTemplates(options.templates, 'as given', 0);
-  const marked = numberTemplates(options.templates, 'unique', 0);
-  let takesUnique = true;
-  const ask = (template: RequestTemplate): Promise<Outcome> =>
-    askOnce(target.url, protocolOf(target, options), template, ANSWER_TIMEOUT_MS);
-  for (const [at, template] of given.slice(0, CHECKED_LIMIT).entries()) {
-    const answer = await ask(template);
-    if (answer.type === 'failure' || (!isSuccess(answer) && !options.anyStatus)) {
-      throw badAnswer(template, answer, await target.settled());
-    }
-    if (hasNumber(options.templates)) continue;
-    const again = await ask(marked[at] ?? template);
-    if (statusOf(again) !== statusOf(answer)) takesUnique = false;
-  }
-  return takesUnique;
-}
-
-const CHECKED_LIMIT = 20;
-const ANSWER_TIMEOUT_MS = 15_000;
-
 /** Longer than any route should take; short enough to notice an app that stopped. */
 const REQUEST_TIMEOUT_MS = 5000;
-
-const statusOf = (outcome: Outcome): number =>
-  outcome.type === 'answer' ? outcome.answer.status : 0;
-
-const isSuccess = (outcome: Outcome): boolean =>
-  statusOf(outcome) >= 200 && statusOf(outcome) < 300;
-
-function badAnswer(
-  template: RequestTemplate,
-  outcome: Outcome,
-  death: Death | null,
-): CofferdamError {
-  const name = `${template.method ?? 'GET'} ${template.path}`;
-  const location = outcome.type === 'answer' ? outcome.answer.headers['location'] : undefined;
-  if (death !== null) {
-    const message = `the app died on ${name} (${explainDeath(death)})`;
-    throw new CofferdamError('COF_APP_ANSWERS_BADLY', message, {
-      hint: 'Mend that first: a process that ends at its first request has no time to leak.',
-    });
-  }
-  const what =
-    outcome.type === 'failure'
-      ? `does not answer ${outcome.note}`
-      : typeof location === 'string'
-        ? `redirects ${name} to ${location}, and the load follows nobody`
-        : `answers ${name} with ${outcome.answer.status}`;
-  return new CofferdamError('COF_APP_ANSWERS_BADLY', `the app ${what}`);
-}

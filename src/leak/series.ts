@@ -28,7 +28,20 @@ export interface Sample extends ProbeSample {
   readonly mallocFreeBytes: number | null;
 }
 
-export type Phase = 'warm-up' | 'load' | 'identical' | 'rest';
+/** The words that the curve and the table of checkpoints show. */
+export type Phase =
+  | 'warm-up'
+  | 'rest before'
+  | 'load'
+  | 'rest'
+  /** A second load and rest, where the first left more than it found. */
+  | 'load again'
+  | 'rest again'
+  | 'identical'
+  | SlowPhase;
+
+/** Requests that never overlap: each finds the app idle; on one connection, or each on its own. */
+export type SlowPhase = 'one at a time' | 'new connections';
 
 /** What can leak. Each signal is judged by itself. */
 export const SIGNALS = [
@@ -127,6 +140,14 @@ export function fitLine(points: readonly Point[], quantile: number): Line | null
 
 export function median(values: readonly number[]): number {
   return medianOfSorted([...values].sort((a, b) => a - b));
+}
+
+/** What one line has more than another, of independent series: half-widths add by their squares. */
+export function subtract(line: Line, first: Line): Line {
+  const slope = line.slope - first.slope;
+  const below = Math.hypot(line.slope - line.low, first.high - first.slope);
+  const above = Math.hypot(line.high - line.slope, first.slope - first.low);
+  return { slope, low: slope - below, high: slope + above, intercept: 0 };
 }
 
 // --- internal ---

@@ -10,6 +10,8 @@ import type { Sample, Signal } from './series.ts';
 import { nameCalm } from './calm.ts';
 import { OPEN, floorsOf, rateOf } from './finding.ts';
 import type { Finding, JudgeOptions, Verdict } from './finding.ts';
+import { weighAtRest } from './resting.ts';
+import { weighSlow } from './slow.ts';
 import { explainsLoad, judgeDeath, judgeRest } from './rest-and-death.ts';
 
 export type { Finding, JudgeOptions, Rate, Verdict, VerdictKind } from './finding.ts';
@@ -20,6 +22,15 @@ export type { Finding, JudgeOptions, Rate, Verdict, VerdictKind } from './findin
 const KEPT_SHARE = 0.7;
 
 export function judge(samples: readonly Sample[], options: JudgeOptions): Verdict {
+  const seen = judgeLoad(samples, options);
+  const isShort = samples.filter(({ phase }) => phase === 'load').length < LEAST_POINTS;
+  if (!options.final || options.died || isShort) return seen;
+  return weighSlow(weighAtRest(seen, samples, options), samples, options);
+}
+
+// --- internal ---
+
+function judgeLoad(samples: readonly Sample[], options: JudgeOptions): Verdict {
   const load = samples.filter((sample) => sample.phase === 'load');
   if ((options.died || options.final) && load.length < LEAST_POINTS) {
     return judgeDeath(samples, options.died);
@@ -39,8 +50,6 @@ export function judge(samples: readonly Sample[], options: JudgeOptions): Verdic
   if (short) return { ...OPEN, findings, moreRequests: missing(load), because: 'too few requests' };
   return { ...OPEN, ...nameCalm(samples, findings), findings };
 }
-
-// --- internal ---
 
 /**
  * Looks at every size that was reached. At the very end also at all there is, if that adds a

@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { startProgress } from '../../src/cli/leak-progress.ts';
-import type { Progress } from '../../src/leak/experiment.ts';
+import type { Progress } from '../../src/leak/phases.ts';
 
 function terminal(isTTY: boolean, columns = 200) {
   let text = '';

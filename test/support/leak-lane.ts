@@ -38,7 +38,7 @@ export async function searchCulprit(app: string, options: SearchOptions): Promis
   return findCulprit(
     lane,
     verdictOf(options.signals),
-    before.type === 'profile' ? before.head : null,
+    { profile: before.type === 'profile' ? before.head : null, requests: WARM_UP },
     options.culprit ?? { snapshotFolder: null },
   );
 }
@@ -67,6 +67,7 @@ function verdictOf(signals: readonly Signal[]): Verdict {
     signal: signals[0] ?? 'heap',
     rate: null,
     findings: signals.map((signal) => ({ signal, state: 'leaks', looks: [], visible: null })),
+    slow: [],
     keyedByInput: false,
     slowing: null,
     moreRequests: null,
