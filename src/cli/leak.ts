@@ -13,6 +13,7 @@ import { buildReport } from '../leak/report.ts';
 import type { Report } from '../leak/report.ts';
 import { renderHtml } from '../leak/report-html.ts';
 import { renderSuspect, renderText } from '../leak/report-text.ts';
+import { readVariables } from '../leak/variables.ts';
 import type { Verdict } from '../leak/verdict.ts';
 import { formatAmount } from '../leak/words.ts';
 import type { CommandContext } from './command.ts';
@@ -61,9 +62,11 @@ async function tell(
   context: CommandContext,
   app: string,
 ): Promise<void> {
+  const variables = await readVariables(app, context.env);
+  const words = ['cofferdam', 'leak', ...process.argv.slice(3).map(quote)];
   const report = buildReport(outcome, {
     app,
-    command: `cofferdam leak ${process.argv.slice(3).map(quote).join(' ')}`,
+    command: [...variables.map(([name, value]) => `${name}=${quote(value)}`), ...words].join(' '),
     at: new Date(),
     limitBytes: settings.memoryLimitBytes,
     trafficPerSecond: settings.traffic,

@@ -64,7 +64,7 @@ export async function openLane(target: Target, options: LaneOptions): Promise<La
     latency: { p50Ms: 0, p99Ms: 0 },
     startedAt: performance.now(),
     warmBatches: 0,
-    warmCount: FIRST_BATCH,
+    mostCount: FIRST_BATCH,
     slow: null,
     slowRate: 0,
   };
@@ -75,6 +75,9 @@ export async function openLane(target: Target, options: LaneOptions): Promise<La
   const take = async (phase: Phase): Promise<Sample> => {
     const atMs = performance.now() - state.startedAt;
     const sample = await target.sample({ requests: state.answered, atMs, phase });
+    const before = samples.at(-1);
+    const isRested = before === undefined || before.requests === sample.requests;
+    if (!isRested && !isSteep(before, sample)) state.mostCount *= 2;
     samples.push(sample);
     return sample;
   };
@@ -98,13 +101,10 @@ export async function openLane(target: Target, options: LaneOptions): Promise<La
     failures: () => state.failures,
     latency: () => state.latency,
     async warmUp(limitMs) {
-      const count = Math.min(batchOf(options, state), state.warmCount);
-      const easy = await run(count, limitMs);
+      const easy = await run(batchOf(options, state), limitMs);
       if (options.ratePerSecond === null) adaptRate(state, easy);
       state.warmBatches += 1;
-      const before = samples.at(-1);
-      const after = await take('warm-up');
-      if (before === undefined || !isSteep(before, after)) state.warmCount *= 2;
+      await take('warm-up');
       return state.warmBatches >= WARM_BATCHES && hasSettled(samples);
     },
     async step(phase, limitMs) {
@@ -158,7 +158,8 @@ interface State {
   latency: { p50Ms: number; p99Ms: number };
   readonly startedAt: number;
   warmBatches: number;
-  warmCount: number;
+  /** Of the next batch: doubles, unless the last one left so much that it must not. */
+  mostCount: number;
   slow: SlowPhase | null;
   slowRate: number;
 }
@@ -202,9 +203,9 @@ function protocolOf(target: Target, { http1 }: LaneOptions): Protocol {
 function batchOf(options: LaneOptions, state: State): number {
   // A slow batch ends by its time.
   if (state.slow !== null) return Infinity;
-  if (options.batch !== null) return options.batch;
   const seconds = options.batchSeconds ?? BATCH_SECONDS;
-  return Math.round(Math.min(RATE_MAX * seconds, Math.max(BATCH_MIN, state.rate * seconds)));
+  const usual = Math.min(RATE_MAX * seconds, Math.max(BATCH_MIN, state.rate * seconds));
+  return Math.min(state.mostCount, options.batch ?? Math.round(usual));
 }
 
 /** True when the app answered in time and nothing piled up. */

@@ -4,10 +4,11 @@
  */
 import { drawCurve } from './curve.ts';
 import { escapeHtml } from './html.ts';
-import { formatHolder, wordForClass } from './report.ts';
+import type { LookClass } from './look.ts';
+import { formatHolder, perOf, wordForClass } from './report.ts';
 import type { Report } from './report.ts';
 import type { Suspect } from './heap-compare.ts';
-import { SIGNAL_WORDS } from './series.ts';
+import { SIGNAL_WORDS, unitOf } from './series.ts';
 import { formatAmount, formatNumber, formatSpan } from './words.ts';
 
 export function renderHtml(report: Report): string {
@@ -34,10 +35,10 @@ ${deathNote(report)}
 ${drawCurve(report.samples, verdict)}
 </section>
 ${culpritSection(report)}
-<section>
-<h2>What was ruled out</h2>
-<ul>${report.ruledOut.map((line) => `<li>${code(line)}</li>`).join('')}</ul>
-</section>
+${section('How it grows under each kind of load', report.byLoad)}
+${section('What grows too', report.growsToo)}
+${section('What is not certain', report.uncertain)}
+${section('What was ruled out', report.ruledOut)}
 <section>
 <h2>How it was measured</h2>
 ${factTable(report)}
@@ -90,23 +91,32 @@ function code(text: string): string {
   return escapeHtml(text).replaceAll(/`([^`]+)`/g, '<code>$1</code>');
 }
 
-function deathNote({ death }: Report): string {
+/** A list with its heading; nothing where there is nothing to list. */
+function section(title: string, lines: readonly string[]): string {
+  if (lines.length === 0) return '';
+  const items = lines.map((line) => `<li>${code(line)}</li>`).join('');
+  return `<section>\n<h2>${title}</h2>\n<ul>${items}</ul>\n</section>`;
+}
+
+function deathNote({ death, stopped }: Report): string {
+  if (stopped !== null) return `<p>The load was stopped early: ${escapeHtml(stopped)}.</p>`;
   if (death === null) return '';
   const how = death.signal ?? `exit code ${death.code}`;
   const words = escapeHtml(death.lastWords);
   return `<p>The app died (${escapeHtml(how)}). It said last:</p><pre>${words}</pre>`;
 }
 
-function culpritSection({ culprit }: Report): string {
+function culpritSection({ culprit, verdict }: Report): string {
   if (culprit === null) return '';
+  const per = perOf(verdict);
   const allocations = culprit.allocations.map(
     (site) =>
       `<li>${code(`\`${site.name}\` ${site.file}:${site.line}`)}: about ` +
-      `${formatAmount(site.bytesPerRequest, 'bytes')} per request</li>`,
+      `${formatAmount(site.bytesPerRequest, 'bytes')} per ${per}</li>`,
   );
   const sites = culprit.sites.map(
     (site) =>
-      `<li><b>${formatNumber(site.perRequest, 3)}</b> ${escapeHtml(site.what)} per request, made` +
+      `<li><b>${formatNumber(site.perRequest, 3)}</b> ${escapeHtml(site.what)} per ${per}, made` +
       `<pre>${escapeHtml(site.stack)}</pre></li>`,
   );
   const descriptors = culprit.descriptors.map(
@@ -115,7 +125,11 @@ function culpritSection({ culprit }: Report): string {
   );
   return `<section>
 <h2>The suspects</h2>
-${list('ol', culprit.suspects.map(suspectItem), 'Who holds what is new')}
+${list(
+  'ol',
+  culprit.suspects.map((suspect) => suspectItem(suspect, per)),
+  'Who holds what is new',
+)}
 ${list('ul', allocations, 'Who allocated what is still alive')}
 ${list('ul', sites, 'Made and never ended')}
 ${list('ul', descriptors, 'Descriptors that stayed open')}
@@ -127,12 +141,12 @@ function list(tag: 'ol' | 'ul', items: readonly string[], title: string): string
   return items.length === 0 ? '' : `<h3>${title}</h3><${tag}>${items.join('\n')}</${tag}>`;
 }
 
-function suspectItem(suspect: Suspect): string {
+function suspectItem(suspect: Suspect, per: string): string {
   const each = suspect.bytesPerRequest;
   const amount =
     each === null
       ? formatAmount(suspect.bytes, 'bytes')
-      : `${formatAmount(each, 'bytes')} per request`;
+      : `${formatAmount(each, 'bytes')} per ${per}`;
   const rows = suspect.kin.map(
     ({ className, count, bytes, perRequest }) =>
       `<tr><td><code>${escapeHtml(wordForClass(className))}</code></td><td>${
@@ -152,16 +166,18 @@ ${suspect.explanation === null ? '' : `<br>${code(suspect.explanation)}`}${chang
 ${places.join('')}
 <p class="path">${suspect.path.map(escapeHtml).join(' › ')}</p>
 <details open><summary>New objects</summary>
-<table><tr><th>class</th><th>per request</th><th>count</th><th>bytes</th></tr>
-${rows.join('\n')}</table>
+<div class="scroll"><table><tr><th>class</th><th>per ${per}</th><th>count</th><th>bytes</th></tr>
+${rows.join('\n')}</table></div>
 </details></li>`;
 }
 
 function factTable({ load, node, elapsedMs, verdict }: Report): string {
   const rows: [string, string][] = [
     ['Node', node],
+    ['Server', load.url],
+    ['Asked for', listed(load.requested)],
     ['Requests', formatNumber(load.requests, 0)],
-    ['Arrivals', `${formatNumber(load.ratePerSecond, 0)} per second, open loop`],
+    ['Arrivals', arrivalsOf(load, verdict)],
     ['URLs', load.uniqueUrls ? 'unique' : 'as given'],
     [
       'Latency from the intended start',
@@ -174,7 +190,7 @@ function factTable({ load, node, elapsedMs, verdict }: Report): string {
         .join(', ') || 'none',
     ],
     ['Took', formatSpan(elapsedMs / 1000)],
-    ['Looks', looksOf(verdict)],
+    ['Growth so far', looksOf(verdict)],
   ];
   const cells = rows.map(
     ([name, value]) => `<tr><td>${name}</td><td>${escapeHtml(value)}</td></tr>`,
@@ -186,8 +202,36 @@ function looksOf(verdict: Report['verdict']): string {
   const finding =
     verdict.findings.find(({ signal }) => signal === verdict.signal) ?? verdict.findings[0];
   if (finding === undefined) return 'none';
-  const looks = finding.looks.map((look) => `${look.class} (${formatNumber(look.line.slope, 1)})`);
-  return `${SIGNAL_WORDS[finding.signal]}: ${looks.join(', ')}`;
+  const unit = unitOf(finding.signal);
+  const looks = finding.looks.map(
+    (look) =>
+      `${LOOK_WORDS[look.class]} over ${look.points} checkpoints ` +
+      `(${formatAmount(look.line.slope, unit)} per request)`,
+  );
+  return `${SIGNAL_WORDS[finding.signal]}: ${looks.join('; ')}`;
+}
+
+const LOOK_WORDS: Readonly<Record<LookClass, string>> = {
+  flat: 'does not grow',
+  unsure: 'may grow',
+  linear: 'grows steadily',
+  settled: 'grew, then stopped',
+  slowing: 'grows slower and slower',
+};
+
+/** So many kinds of requests say what was asked for; a recording has hundreds. */
+const REQUESTED_SHOWN = 5;
+
+function listed(requested: readonly string[]): string {
+  const more = requested.length - REQUESTED_SHOWN;
+  const shown = requested.slice(0, REQUESTED_SHOWN).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
+}
+
+function arrivalsOf(load: Report['load'], verdict: Report['verdict']): string {
+  const rate = formatNumber(load.ratePerSecond, 0);
+  const steady = `${rate} per second by the clock, on up to ${load.connections} connections`;
+  return verdict.slow.length === 0 ? steady : `${steady}; then one at a time`;
 }
 
 function sampleTable({ samples }: Report): string {

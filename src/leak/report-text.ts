@@ -1,8 +1,9 @@
 /** The report for a terminal: the sentence, the evidence, what to do; some twenty lines. */
 import { relative } from 'node:path';
-import { formatHolder } from './report.ts';
+import { formatHolder, perOf } from './report.ts';
 import type { Report } from './report.ts';
 import type { Suspect } from './heap-compare.ts';
+import type { Rate } from './finding.ts';
 import { formatAmount, formatNumber, formatSpan } from './words.ts';
 
 export type Style = (style: 'bold' | 'dim' | 'red' | 'green' | 'yellow', text: string) => string;
@@ -13,9 +14,17 @@ export function renderText(report: Report, paint: Style, cwd: string): string {
   const lines = [paint('bold', paint(color, report.sentence))];
   for (const line of report.advice) lines.push(`  ${line}`);
   if (death !== null) lines.push(`  The app died: ${death.signal ?? `exit code ${death.code}`}.`);
-  if (culprit !== null) lines.push('', ...renderCulprit(culprit, paint, cwd));
-  if (report.ruledOut.length > 0 && (verdict.kind !== 'leak' || culprit === null)) {
-    lines.push('', paint('bold', 'Ruled out'), ...report.ruledOut.map((line) => `  ${line}`));
+  if (report.stopped !== null) lines.push(`  The load was stopped early: ${report.stopped}.`);
+  if (culprit !== null) lines.push('', ...renderCulprit(culprit, verdict, paint, cwd));
+  const add = (title: string, texts: readonly string[]): void => {
+    if (texts.length === 0) return;
+    lines.push('', paint('bold', title), ...texts.map((line) => `  ${line}`));
+  };
+  if (verdict.kind !== 'leak' || verdict.rate?.per !== 'request') add('By load', report.byLoad);
+  if (verdict.kind !== 'leak' || culprit === null) {
+    add('Grows too', report.growsToo);
+    add('Not certain', report.uncertain);
+    add('Ruled out', report.ruledOut);
   }
   const failed = Object.entries(load.failures).map(([name, count]) => `${count} ${name}`);
   lines.push(
@@ -23,7 +32,8 @@ export function renderText(report: Report, paint: Style, cwd: string): string {
     paint(
       'dim',
       `${formatNumber(load.requests, 0)} requests at ${formatNumber(load.ratePerSecond, 0)}/s ` +
-        `(${load.uniqueUrls ? 'unique URLs' : 'as given'}), ` +
+        `(${load.uniqueUrls ? 'unique URLs' : 'as given'})` +
+        `${verdict.slow.length === 0 ? '' : ', then one at a time'}, ` +
         `p99 ${formatNumber(load.p99Ms, 1)} ms, ` +
         `${formatSpan(report.elapsedMs / 1000)}, Node ${report.node}` +
         (failed.length === 0 ? '' : `; failed: ${failed.join(', ')}`),
@@ -33,11 +43,16 @@ export function renderText(report: Report, paint: Style, cwd: string): string {
 }
 
 /** One suspect in a few lines; also used for `--diff`. */
-export function renderSuspect(suspect: Suspect, rank: number, cwd: string): string[] {
+export function renderSuspect(
+  suspect: Suspect,
+  rank: number,
+  cwd: string,
+  per: Rate['per'] = 'request',
+): string[] {
   const amount =
     suspect.bytesPerRequest === null
       ? formatAmount(suspect.bytes, 'bytes')
-      : `${formatAmount(suspect.bytesPerRequest, 'bytes')} per request`;
+      : `${formatAmount(suspect.bytesPerRequest, 'bytes')} per ${per}`;
   const lines = [`  ${rank}. ${formatHolder(suspect)}: ${amount}`];
   const kin = suspect.kin
     .slice(0, 4)
@@ -46,7 +61,7 @@ export function renderSuspect(suspect: Suspect, rank: number, cwd: string): stri
         ? `${formatNumber(count, 0)} ${className}`
         : `${formatNumber(perRequest, 3)} ${className}`,
     );
-  const each = suspect.bytesPerRequest === null ? '' : ' per request';
+  const each = suspect.bytesPerRequest === null ? '' : ` per ${per}`;
   if (kin.length > 0) lines.push(`     new${each}: ${kin.join(', ')}`);
   const [change] = suspect.changedAt;
   if (change !== undefined) lines.push(`     ${change.text}`);
@@ -64,26 +79,28 @@ const SHOWN = 3;
 
 function renderCulprit(
   culprit: NonNullable<Report['culprit']>,
+  verdict: Report['verdict'],
   paint: Style,
   cwd: string,
 ): string[] {
   const lines: string[] = [];
+  const per = perOf(verdict);
   if (culprit.suspects.length > 0) lines.push(paint('bold', 'Held by'));
   for (const [at, suspect] of culprit.suspects.slice(0, SHOWN).entries()) {
-    lines.push(...renderSuspect(suspect, at + 1, cwd));
+    lines.push(...renderSuspect(suspect, at + 1, cwd, per));
   }
   if (culprit.allocations.length > 0) lines.push(paint('bold', 'Allocated at'));
   for (const site of culprit.allocations.slice(0, SHOWN)) {
     const bytes = formatAmount(site.bytesPerRequest, 'bytes');
     lines.push(
-      `  ${site.name} (${relative(cwd, site.file)}:${site.line}): about ${bytes} per request`,
+      `  ${site.name} (${relative(cwd, site.file)}:${site.line}): about ${bytes} per ${per}`,
     );
   }
   if (culprit.sites.length > 0) lines.push(paint('bold', 'Made and never ended'));
   for (const site of culprit.sites.slice(0, SHOWN)) {
     const { place } = site;
     const at = place === null ? '' : ` (${relative(cwd, place.file)}:${place.line})`;
-    lines.push(`  ${formatNumber(site.perRequest, 3)} ${site.what} per request${at}`);
+    lines.push(`  ${formatNumber(site.perRequest, 3)} ${site.what} per ${per}${at}`);
   }
   for (const { what, count } of culprit.descriptors.slice(0, SHOWN)) {
     lines.push(`  ${formatNumber(count, 0)} more descriptors of ${what}`);

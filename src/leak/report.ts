@@ -3,10 +3,11 @@
  */
 import { basename } from 'node:path';
 import type { Culprit } from './culprit.ts';
+import { describeFindings, describeLoads, describeVisible } from './report-findings.ts';
+import type { Findings } from './report-findings.ts';
 import { MADE_SHAPES } from './heap-explain.ts';
 import type { Place } from './heap-path.ts';
 import type { Outcome } from './experiment.ts';
-import { toldLine } from './finding.ts';
 import type { Suspect } from './heap-compare.ts';
 import { SIGNAL_WORDS, unitOf } from './series.ts';
 import type { Sample, Signal } from './series.ts';
@@ -25,11 +26,22 @@ export interface Report {
   readonly verdict: Verdict;
   /** What the number means for a machine. */
   readonly advice: readonly string[];
-  /** For each signal that is not the answer: why not. */
-  readonly ruledOut: readonly string[];
+  /** For each signal that is not the answer: what is known of it. */
+  readonly growsToo: Findings['growsToo'];
+  readonly uncertain: Findings['uncertain'];
+  readonly ruledOut: Findings['ruledOut'];
+  /** The growth under each kind of load; empty where there was one kind only. */
+  readonly byLoad: readonly string[];
   readonly culprit: Omit<Culprit, 'profile'> | null;
   readonly death: Outcome['death'];
+  /** Why the load was stopped before its time; null = it was not. */
+  readonly stopped: Outcome['stopped'];
   readonly load: {
+    /** Origin: `http://127.0.0.1:41234`. */
+    readonly url: string;
+    /** `GET /search?q={{n}}`, each kind of request once. */
+    readonly requested: readonly string[];
+    readonly connections: number;
     readonly requests: number;
     readonly ratePerSecond: number;
     readonly uniqueUrls: boolean;
@@ -63,10 +75,15 @@ export function buildReport(outcome: Outcome, options: ReportOptions): Report {
     sentence: sentenceOf(verdict, culprit),
     verdict,
     advice: adviseOn(outcome, options),
-    ruledOut: ruleOut(verdict),
+    ...describeFindings(verdict),
+    byLoad: describeLoads(verdict, outcome),
     culprit: culprit === null ? null : omitProfile(culprit),
     death: outcome.death,
+    stopped: outcome.stopped,
     load: {
+      url: outcome.url,
+      requested: outcome.asked,
+      connections: outcome.connections,
       requests: outcome.requests,
       ratePerSecond: outcome.ratePerSecond,
       uniqueUrls: outcome.unique,
@@ -101,6 +118,11 @@ export function formatHolder(suspect: Suspect): string {
   return `\`${suspect.name}\`${kind}${where}`;
 }
 
+/** What the numbers of the search are per: the load of the search is that of the leak. */
+export function perOf({ rate }: Verdict): Rate['per'] {
+  return rate === null || rate.per === 'second' ? 'request' : rate.per;
+}
+
 /** `remember (store.js:5)`. */
 export function formatPlace(place: Pick<Place, 'name' | 'file' | 'line'>): string {
   const at = `${basename(place.file)}:${place.line}`;
@@ -129,11 +151,8 @@ function sentenceOf(verdict: Verdict, culprit: Culprit | null): string {
     return `Leak${byte}: ${formatRate(rate, signal)}${blame(signal, culprit)}.${keyed}`;
   }
   if (kind === 'undecided') return `Undecided: ${openEnd(verdict)}.`;
-  const heap = verdict.findings.find((finding) => finding.signal === 'heap');
-  const seen =
-    heap?.visible === null || heap === undefined
-      ? ''
-      : `; a leak of ${formatAmount(heap.visible, 'bytes')} per request would have been seen`;
+  const visible = describeVisible(verdict);
+  const seen = visible === null ? '' : `; a leak of ${visible} would have been seen`;
   const word = kind === 'no leak' ? 'No leak' : `No leak, but ${kind}`;
   return `${word}: ${verdict.because}${seen}.`;
 }
@@ -179,8 +198,8 @@ function adviseOn(outcome: Outcome, options: ReportOptions): string[] {
   const { signal, rate, kind } = outcome.verdict;
   if (kind !== 'leak' || signal === null || rate === null) return [];
   const perSecond = rate.per === 'second' ? 1 : options.trafficPerSecond;
-  const when =
-    rate.per === 'second' ? 'Idle or not' : `At ${formatNumber(perSecond, 0)} requests/s`;
+  const each = rate.per === 'connection' ? 'new connections' : 'requests';
+  const when = rate.per === 'second' ? 'Idle or not' : `At ${formatNumber(perSecond, 0)} ${each}/s`;
   const daily = formatAmount(rate.slope * perSecond * DAY_SECONDS, unitOf(signal));
   const what = unitOf(signal) === 'count' ? ` ${SIGNAL_WORDS[signal]}` : '';
   const { room, limit } = roomOf(outcome, options, signal);
@@ -190,7 +209,8 @@ function adviseOn(outcome: Outcome, options: ReportOptions): string[] {
       `${limit} lasts ${formatSpan(room / (rate.slope * perSecond))}.`,
   ];
   const requests = Math.floor((room / high) * KEEP_SHARE);
-  if (rate.per === 'request' && requests >= 1) {
+  // A connection brings one request at least.
+  if (rate.per !== 'second' && requests >= 1) {
     const round = roundDown(requests);
     lines.push(`Until it is mended, \`cofferdam serve --max-requests ${round}\` would hold.`);
   }
@@ -223,29 +243,4 @@ function roomOf(outcome: Outcome, options: ReportOptions, signal: Signal) {
 function roundDown(value: number): number {
   const step = 10 ** Math.max(0, Math.floor(Math.log10(value)) - 1);
   return Math.floor(value / step) * step;
-}
-
-const STATE_WORDS = {
-  flat: 'does not grow',
-  settled: 'grew, and stopped',
-  slowing: 'grows slower and slower',
-  unsure: 'may grow: not certain',
-  unmeasured: 'was not measured long enough',
-  leaks: 'grows too',
-} as const;
-
-function ruleOut(verdict: Verdict): string[] {
-  return verdict.findings.flatMap((finding) => {
-    const { signal, state, visible } = finding;
-    if (signal === verdict.signal && verdict.kind === 'leak') return [];
-    const unit = unitOf(signal);
-    const line = toldLine(finding);
-    const show = (value: number): string => formatAmount(value, unit);
-    const number =
-      line === null
-        ? ''
-        : ` (${show(line.slope)} per request [${show(line.low)}, ${show(line.high)}])`;
-    const limit = visible === null ? '' : `; ${show(visible)} per request would have been seen`;
-    return [`${SIGNAL_WORDS[signal]}: ${STATE_WORDS[state]}${number}${limit}`];
-  });
 }

@@ -8,7 +8,7 @@ import { scratchFolder, writeApp } from '../support/scratch.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Ends by its requests: a slow machine needs longer, and has as many checkpoints. */
-const QUICK = ['--duration', '50s', '--rate', '400', '--rest', 'off'];
+const QUICK = ['--duration', '50s', '--rate', '400', '--rest', 'off', '--slow', 'off'];
 const FEW = ['--requests', '500', '--batch', '20', ...QUICK];
 /** The leak has to stand out from the code that HTTP/2 still compiles. */
 const MANY = ['--requests', '1600', '--batch', '50', ...QUICK];
@@ -21,10 +21,13 @@ interface Ran {
 }
 
 function leak(...args: string[]): Promise<Ran> {
+  return run(process.execPath, [join(ROOT, 'dist/cli/main.js'), 'leak', ...args]);
+}
+
+function run(program: string, args: string[]): Promise<Ran> {
   return new Promise((resolve) => {
     const options = { cwd: scratchFolder(), timeout: RUN_MS };
-    const argv = [join(ROOT, 'dist/cli/main.js'), 'leak', ...args];
-    execFile(process.execPath, argv, options, (error, stdout, stderr) => {
+    execFile(program, args, options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
       resolve({ code, stdout, stderr });
     });
@@ -69,6 +72,26 @@ test(
     expect(ran.stdout).toMatch(/^ {2}baseline .* -\d.\d+ B \[/m);
     expect(ran.stdout).toMatch(/^ {2}other .* \(none\) /m);
     expect(ran.code).toBe(1);
+  },
+  RUN_MS,
+);
+
+test(
+  'an arm that is about to die of its leak is stopped, the other goes on',
+  async () => {
+    const app = writeApp(`require('http').createServer((req, res) => {
+      if (process.env.LEAKS) require('fs').openSync(__filename); res.end();
+    }).listen(process.env.PORT);`);
+    const cli = [process.execPath, join(ROOT, 'dist/cli/main.js'), 'leak', app];
+    const args = ['--arm', 'leaks=LEAKS=1', '--json', ...FEW];
+    const limited = ['-c', 'ulimit -n 300 && exec "$@"', 'sh', ...cli, ...args];
+    const { stdout } = await run('sh', limited);
+    const [app1, leaks] = JSON.parse(stdout).arms;
+    expect(leaks.stopped).toMatch(/^1\d\d of 300 file descriptors were open$/);
+    expect(leaks.verdict).toMatchObject({ kind: 'leak', signal: 'descriptors' });
+    expect(leaks.death).toBe(null);
+    expect(app1).toMatchObject({ stopped: null, death: null });
+    expect(app1.requests).toBeGreaterThan(2 * leaks.requests);
   },
   RUN_MS,
 );

@@ -3,7 +3,18 @@ import { expect, test } from 'vitest';
 import { CORPUS, runApp } from '../leak-corpus/run.mjs';
 
 /** The whole corpus takes half an hour (`npm run leak-corpus`); this is the part that CI can afford. */
-const QUICK = ['--duration', '15s', '--rate', '400', '--batch', '80', '--rest', '500ms'];
+const QUICK = [
+  '--duration',
+  '15s',
+  '--rate',
+  '400',
+  '--batch',
+  '80',
+  '--rest',
+  '500ms',
+  '--slow',
+  'off',
+];
 const RUN_MS = 120_000;
 
 interface Entry {
