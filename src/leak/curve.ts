@@ -2,6 +2,7 @@
 import { escapeHtml } from './html.ts';
 import { SIGNAL_WORDS, fitLine, unitOf, valueOf } from './series.ts';
 import type { Phase, Sample, Signal } from './series.ts';
+import { phaseOf } from './slow.ts';
 import type { Verdict } from './verdict.ts';
 import { formatAmount, formatNumber } from './words.ts';
 
@@ -27,7 +28,7 @@ ${tops.length === 0 ? '' : drawTops(samples, view)}
     .map(({ x, y }) => `${view.x(x)},${view.y(y)}`)
     .join(' ')}"/>
 ${dots.map(({ x, y }) => circle(view.x(x), view.y(y))).join('')}
-${drawFit(samples, signal, view)}
+${drawFit(samples, phaseOf(verdict) ?? 'load', signal, view)}
 </svg></div>
 <p class="dim">Dots: ${escapeHtml(title)}.${
     tops.length === 0 ? '' : ' Light bars: up to where the heap had climbed before it.'
@@ -134,8 +135,8 @@ function drawAxes(view: View, signal: Signal, samples: readonly Sample[]): strin
 }
 
 /** Fitted over time here, because the picture's axis is time and phases have different rates. */
-function drawFit(samples: readonly Sample[], signal: Signal, view: View): string {
-  const load = samples.filter(({ phase }) => phase === 'load');
+function drawFit(samples: readonly Sample[], of: Phase, signal: Signal, view: View): string {
+  const load = samples.filter(({ phase }) => phase === of);
   const judged = load.slice(Math.floor(load.length / 3));
   const points = judged.flatMap((sample) => {
     const y = valueOf(sample, signal);

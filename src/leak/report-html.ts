@@ -74,7 +74,7 @@ code{background:var(--soft);padding:.05em .3em;border-radius:.25em}
 pre{background:var(--soft);padding:.7rem;overflow-x:auto;white-space:pre-wrap;margin:.5rem 0}
 table{border-collapse:collapse;width:100%;font-size:.9rem;overflow-wrap:normal}
 th,td{text-align:right;padding:.25rem .5rem;border-bottom:1px solid var(--line)}
-td{white-space:nowrap}
+td{white-space:nowrap}li td:first-child{white-space:normal;overflow-wrap:anywhere}
 th:first-child,td:first-child,.facts td{text-align:left}
 .facts td{white-space:normal}.facts td:first-child{color:var(--dim);width:16rem}
 .scroll{overflow-x:auto}.scroll svg{min-width:36rem}
@@ -190,7 +190,7 @@ function factTable({ load, node, elapsedMs, verdict }: Report): string {
         .join(', ') || 'none',
     ],
     ['Took', formatSpan(elapsedMs / 1000)],
-    ['Growth so far', looksOf(verdict)],
+    ['Growth under load', looksOf(verdict)],
   ];
   const cells = rows.map(
     ([name, value]) => `<tr><td>${name}</td><td>${escapeHtml(value)}</td></tr>`,

@@ -15,6 +15,9 @@ import { lacks } from '../support/tools.ts';
 
 const LEAK = { name: 'leak', truth: 500, heap: (requests: number) => 500 * requests };
 
+/** As they come from bundled code. */
+const LONG_NAME = 'function ServerResponse.prototype.writeHeadWithTracing';
+
 /** Names that would be markup if anything forgot to escape them. */
 const outcome = (): Outcome => {
   const options = { batch: 400, noise: NOISE_BYTES[24], seed: 7 };
@@ -42,7 +45,10 @@ const outcome = (): Outcome => {
           changedAt: [{ file: '/srv/shop/store.ts', line: 7, text: 'sessions.set("<b>", visit);' }],
           bytes: 199_000,
           bytesPerRequest: 500,
-          kin: [{ className: 'Session', count: 398, bytes: 19_104, perRequest: 1 }],
+          kin: [
+            { className: 'Session', count: 398, bytes: 19_104, perRequest: 1 },
+            { className: LONG_NAME, count: 1592, bytes: 180_504, perRequest: 4 },
+          ],
           places: [],
           shape: null,
           explanation: null,
@@ -81,6 +87,7 @@ describe.skipIf(lacks('chromium'))('leak.html', { timeout: 60_000 }, () => {
   test.each([
     [1100, 'light'],
     [1100, 'dark'],
+    [400, 'light'],
     [360, 'light'],
   ] as const)('%i px, %s: no script, nothing from elsewhere, nothing cut off', async (...view) => {
     const [width, colorScheme] = view;
@@ -94,6 +101,12 @@ describe.skipIf(lacks('chromium'))('leak.html', { timeout: 60_000 }, () => {
     expect(await page.locator('section', { hasText: 'ruled out' }).textContent()).toContain(
       'external buffers: does not grow',
     );
+    const facts = await page.locator('.facts').textContent();
+    expect(facts).toContain('http://127.0.0.1:3000');
+    expect(facts).toContain('GET /');
+    const table = page.locator('li .scroll');
+    const [inner, outer] = await table.evaluate((box) => [box.scrollWidth, box.clientWidth]);
+    expect(inner).toBe(outer);
     expect(await page.locator('pre').last().textContent()).toBe('cofferdam leak shop.ts');
     // The dashed line that was fitted lies on the curve's second half, and both are in sight.
     const curve = await page.locator('svg polyline').first().boundingBox();
