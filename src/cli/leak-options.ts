@@ -118,7 +118,7 @@ const SNAPSHOTS_MAX = 3;
 const OTHER_LANGUAGES = new Set(['.php', '.py', '.go', '.rb', '.pl', '.sh', '.toml']);
 
 /**
- * `--thorough`: 2000 requests between two checkpoints, at the highest rate, see 3 B each on Node 24.
+ * `--thorough`: at the highest rate, 2000 requests between two checkpoints see 3 B each on Node 24.
  * A slower app gets fewer: without some ninety checkpoints more time would tell less.
  */
 const THOROUGH_BATCH_SECONDS = 2;

@@ -56,8 +56,8 @@ export const PROFILE_INTERVAL_BYTES = 32 * 1024;
 export const WARM_UP_SHARE = 0.25;
 
 /**
- * Plays them all, until one of them fails, or tells why the load had to be stopped. `marks` fills up
- * meanwhile.
+ * Plays them all, until one of them fails, or tells why the load had to be stopped. `marks` fills
+ * up meanwhile.
  */
 export async function playPhases(
   lane: Lane,
