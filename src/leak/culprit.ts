@@ -65,6 +65,14 @@ export async function findCulprit(
   return { suspects, allocations, ...made, notes, profile };
 }
 
+/** What grows faster than the verdict says was caught in the air: a queue, a batch to be sent. */
+export function tooLargeLast(suspects: readonly Suspect[], verdict: Verdict): readonly Suspect[] {
+  const bound = boundOf(verdict);
+  const isTooLarge = ({ bytesPerRequest }: Suspect): boolean => (bytesPerRequest ?? 0) > bound;
+  const fits = suspects.filter((suspect) => !isTooLarge(suspect));
+  return [...fits, ...suspects.filter(isTooLarge)];
+}
+
 // --- internal ---
 
 /** What has JavaScript objects to show for it. */
@@ -94,14 +102,6 @@ const SNAPSHOT_BASE_BYTES = 200 * 2 ** 20;
  * anew: three of 64 MB take 20 s. What needs four times as long will need longer still.
  */
 const SEARCH_LIMIT_MS = 90_000;
-
-/** What grows faster than the verdict says was caught in the air: a queue, a batch to be sent. */
-function tooLargeLast(suspects: readonly Suspect[], verdict: Verdict): readonly Suspect[] {
-  const bound = boundOf(verdict);
-  const isTooLarge = ({ bytesPerRequest }: Suspect): boolean => (bytesPerRequest ?? 0) > bound;
-  const fits = suspects.filter((suspect) => !isTooLarge(suspect));
-  return [...fits, ...suspects.filter(isTooLarge)];
-}
 
 /** The most bytes that a request, as the search sends it, keeps by the verdict. */
 function boundOf({ signal, rate, findings }: Verdict): number {

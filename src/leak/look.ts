@@ -125,12 +125,22 @@ export function takeLook(
  * Whether `later` is slower than `earlier`: clearly less, or a little less where the intervals
  * leave no doubt. Differences below the floor are JIT and noise, whatever their share.
  */
-export function isSlower(earlier: Line, later: Line, floor: number, share: number): boolean {
+function isSlower(earlier: Line, later: Line, floor: number, share: number): boolean {
   if (later.slope < share * earlier.slope) return earlier.slope - later.slope > floor;
   return later.high < TOLD_SHARE * earlier.low && earlier.slope - later.slope > floor;
 }
 
+/** Whether a growth is the same in a later look as in an earlier one. */
+export function keepsSlope(previous: Look, last: Look, floor: number): boolean {
+  return !isSlower(previous.line, last.line, floor, KEPT_SHARE);
+}
+
 // --- internal ---
+
+/**
+ * Between two looks a leak keeps this share of its slope; a cache that fills by Zipf loses more.
+ */
+const KEPT_SHARE = 0.7;
 
 type Facts = Omit<Look, 'class'>;
 

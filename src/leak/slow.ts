@@ -5,7 +5,7 @@
  */
 import { floorsOf, rateOf, toldLine } from './finding.ts';
 import type { Finding, JudgeOptions, Rate, SlowFinding, Verdict } from './finding.ts';
-import { isSlower, takeLook } from './look.ts';
+import { keepsSlope, takeLook } from './look.ts';
 import { SIGNALS, pointsOf, subtract } from './series.ts';
 import type { Line, Sample, Signal, SlowPhase } from './series.ts';
 
@@ -61,9 +61,6 @@ const FACTOR = 3;
 /** Of the least growth under load: so few requests, and thousands before them, compile little. */
 const GROWTH_SHARE = 0.5;
 
-/** Between two looks a leak keeps this share of its slope. */
-const KEPT_SHARE = 0.7;
-
 function examine(
   phase: SlowPhase,
   samples: readonly Sample[],
@@ -78,7 +75,7 @@ function examine(
     if (first === null) return [];
     const last = points.length > SLOW_SAMPLES ? takeLook(points, floors) : null;
     const grows = first.class === 'linear';
-    const keeps = last !== null && !isSlower(first.line, last.line, floors.slope / 2, KEPT_SHARE);
+    const keeps = last !== null && keepsSlope(first, last, floors.slope / 2);
     const isSure = grows && last?.class === 'linear' && keeps;
     const { told, visible } = last ?? first;
     return [

@@ -3,7 +3,7 @@
  * consecutive looks (each twice as long as the one before), never on a p-value (83 % false alarms
  * were measured with Mann-Kendall alone) and never on RSS.
  */
-import { LEAST_POINTS, LOOK_SIZES, isSlower, takeLook } from './look.ts';
+import { LEAST_POINTS, LOOK_SIZES, keepsSlope, takeLook } from './look.ts';
 import type { Look } from './look.ts';
 import { SIGNALS, pointsOf } from './series.ts';
 import type { Sample, Signal } from './series.ts';
@@ -15,11 +15,6 @@ import { weighSlow } from './slow.ts';
 import { explainsLoad, judgeDeath, judgeRest } from './rest-and-death.ts';
 
 export type { Finding, JudgeOptions, Rate, Verdict, VerdictKind } from './finding.ts';
-
-/**
- * Between two looks a leak keeps this share of its slope; a cache that fills by Zipf loses more.
- */
-const KEPT_SHARE = 0.7;
 
 export function judge(samples: readonly Sample[], options: JudgeOptions): Verdict {
   const seen = judgeLoad(samples, options);
@@ -95,10 +90,6 @@ function stateOf(
     return kept || isNarrow || options.died ? 'leaks' : 'unsure';
   }
   return last.class;
-}
-
-function keepsSlope(previous: Look, last: Look, floor: number): boolean {
-  return !isSlower(previous.line, last.line, floor, KEPT_SHARE);
 }
 
 function leakOf(

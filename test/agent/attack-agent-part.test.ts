@@ -105,13 +105,13 @@ async function startServed(protocol: Protocol): Promise<Running> {
   return { port: pool.port, pid: readyPids(pool)[0] ?? 0, file };
 }
 
-async function visit(port: number, protocol: Protocol, { bytes, leave }: Way): Promise<void> {
+async function visit(port: number, protocol: Protocol, way: Way): Promise<void> {
   const socket = connect(port, '127.0.0.1');
   socket.on('error', () => undefined).resume();
   const closed = new Promise((resolve) => socket.once('close', resolve));
-  socket.write(bytes[protocol]);
+  socket.write(way.bytes[protocol]);
   await sleep(5);
-  leave(socket);
+  way.leave(socket);
   await closed;
 }
 
