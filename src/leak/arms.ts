@@ -5,7 +5,7 @@
 import { basename, extname, resolve } from 'node:path';
 import { CofferdamError } from '../errors.ts';
 import { whyBrake } from './brake.ts';
-import { explainEnd, judgeEarly } from './early-end.ts';
+import { explainEnd, explainLosses, judgeEarly } from './early-end.ts';
 import type { EarlyEnd } from './early-end.ts';
 import type { ExperimentOptions } from './experiment.ts';
 import { toldLine } from './finding.ts';
@@ -204,7 +204,9 @@ function conclude(lanes: readonly ArmLane[], thorough: boolean): ArmOutcome[] {
   const outcomes: ArmOutcome[] = [];
   for (const { name, lane, end, stopped } of lanes) {
     const died = stopped !== null || lane.target.death() !== null;
-    const verdict = judgeEarly(judge(lane.samples, { thorough, final: true, died }), end);
+    const losses = explainLosses(lane.failures(), lane.answered());
+    const seen = judge(lane.samples, { thorough, final: true, died });
+    const verdict = judgeEarly(seen, end ?? losses);
     const rates: Partial<Record<Signal, Line>> = {};
     const differences: Partial<Record<Signal, Line>> = {};
     for (const signal of SIGNALS) {

@@ -1,6 +1,6 @@
 /** The experiment on one app: its phases, the verdict, and the search for the culprit. */
 import { whyBrake } from './brake.ts';
-import { explainEnd, judgeEarly } from './early-end.ts';
+import { explainEnd, explainLosses, judgeEarly } from './early-end.ts';
 import type { EarlyEnd } from './early-end.ts';
 import { findCulprit } from './culprit.ts';
 import type { Culprit } from './culprit.ts';
@@ -52,7 +52,8 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
     const { end, stopped } = await play(lane, options, marks);
     const died = stopped !== null || target.death() !== null;
     const seen = judge(lane.samples, { thorough: options.thorough, final: true, died });
-    const verdict = judgeEarly(seen, end);
+    const losses = explainLosses(lane.failures(), lane.answered());
+    const verdict = judgeEarly(seen, end ?? losses);
     const outcome = { ...describe(lane, options, startedAt), verdict, stopped };
     const isWanted = options.name && verdict.kind === 'leak' && !options.signal.aborted;
     if (!isWanted) return { ...outcome, culprit: null };

@@ -3,6 +3,7 @@
  * where the app kept something), identical requests, slow ones.
  */
 import { whyBrake } from './brake.ts';
+import { explainLosses } from './early-end.ts';
 import type { JudgeOptions } from './finding.ts';
 import type { Lane, LaneOptions } from './lane.ts';
 import { LOOK_SIZES } from './look.ts';
@@ -75,6 +76,8 @@ export async function playPhases(
   await compareIdentical(lane, plan, options);
   for (const phase of SLOW_PHASES) {
     if (plan.brake() !== null || options.slowMs === 0) return null;
+    // One by one, requests without an answer would each take their whole time.
+    if (explainLosses(lane.failures(), lane.answered()) !== null) return null;
     marks[phase] = { profile: await readProfile(lane.target), requests: lane.answered() };
     await slow(phase, lane, plan, options);
   }

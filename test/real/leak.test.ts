@@ -195,6 +195,26 @@ describe('an app that fails under load is undecided, and says why', () => {
   );
 });
 
+test(
+  'an app that leaves requests without an answer is undecided, however calm its memory is',
+  async () => {
+    const hangs = app(`if (kept.push(1) > 150 && kept.length % 5 === 0) return;\nres.end();`);
+    const ran = await leak(
+      hangs,
+      '--duration',
+      '5s',
+      '--rate',
+      '200',
+      '--rest',
+      'off',
+      '--no-report',
+    );
+    expect(ran.stdout).toMatch(/^Undecided: \d+ of \d+ requests had no answer \(\d+ hung\)/);
+    expect(ran.code).toBe(3);
+  },
+  RUN_MS,
+);
+
 describe('a run', () => {
   test(
     'sends what a script says: methods, bodies, headers, a number for each request',
