@@ -11,7 +11,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const QUICK = ['--duration', '50s', '--rate', '400', '--rest', 'off', '--slow', 'off'];
 const FEW = ['--requests', '500', '--batch', '20', ...QUICK];
 /** The leak has to stand out from the code that HTTP/2 still compiles. */
-const MANY = ['--requests', '1600', '--batch', '50', ...QUICK];
+const MANY = ['--requests', '2400', '--batch', '50', ...QUICK];
 const RUN_MS = 60_000;
 
 interface Ran {
