@@ -26,6 +26,7 @@ const AGENT_BYTES_MAX = 350;
 
 /** Between two readings of a heap at rest. */
 const SETTLED_BYTES = 20_000;
+const READINGS_MAX = 15;
 
 /** GET, http and / by their numbers; without an authority, with which Node leaked nothing. */
 const HEAD = Buffer.from([0x82, 0x86, 0x84]);
@@ -130,15 +131,17 @@ async function readHeap({ file, pid }: Running): Promise<number> {
   return Number(readFileSync(file, 'utf8'));
 }
 
+/** Two readings that agree; on a machine that never rests, the least of the last ones. */
 async function readRestingHeap(app: Running): Promise<number> {
-  let heap = await readHeap(app);
-  await waitUntil('the heap is at rest', async () => {
-    const previous = heap;
+  const heaps = [await readHeap(app)];
+  while (heaps.length < READINGS_MAX) {
     await sleep(200);
-    heap = await readHeap(app);
-    return Math.abs(previous - heap) < SETTLED_BYTES;
-  });
-  return heap;
+    const previous = heaps.at(-1) ?? 0;
+    const heap = await readHeap(app);
+    if (Math.abs(previous - heap) < SETTLED_BYTES) return heap;
+    heaps.push(heap);
+  }
+  return Math.min(...heaps.slice(-3));
 }
 
 test.each(['http1', 'http2'] as const)(
