@@ -1,10 +1,11 @@
 /** The outcome of an A/B run: a sentence on each arm, and a table for each signal that matters. */
 import { explainDeath } from './early-end.ts';
 import type { ArmOutcome } from './arms.ts';
-import { SIGNALS, SIGNAL_WORDS, unitOf } from './series.ts';
+import { SIGNALS, SIGNAL_WORDS } from './series.ts';
 import type { Line, Signal } from './series.ts';
 import { formatRate } from './report.ts';
-import { formatAmount, formatNumber } from './words.ts';
+import { formatLine } from './report-findings.ts';
+import { formatNumber } from './words.ts';
 
 export function renderArms(outcomes: readonly ArmOutcome[]): string {
   const signals = signalsOf(outcomes);
@@ -41,13 +42,8 @@ function signalsOf(outcomes: readonly ArmOutcome[]): Signal[] {
 }
 
 function table(outcomes: readonly ArmOutcome[], signal: Signal): string[] {
-  const show = (line: Line | undefined): string => {
-    if (line === undefined) return '-';
-    const [value, low, high] = [line.slope, line.low, line.high].map((n) =>
-      formatAmount(n, unitOf(signal)),
-    );
-    return `${value} [${low}, ${high}]`;
-  };
+  const show = (line: Line | undefined): string =>
+    line === undefined ? '-' : formatLine(line, signal);
   const rows = outcomes.map((arm, at) => [
     arm.name,
     show(arm.rates[signal]),

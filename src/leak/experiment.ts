@@ -6,7 +6,7 @@ import { findCulprit } from './culprit.ts';
 import type { Culprit } from './culprit.ts';
 import { openLane } from './lane.ts';
 import type { Lane } from './lane.ts';
-import { playPhases, startProfile } from './phases.ts';
+import { playPhases, progressOf, startProfile } from './phases.ts';
 import type { Marks, PhaseOptions } from './phases.ts';
 import type { Sample } from './series.ts';
 import { phaseOf } from './slow.ts';
@@ -57,7 +57,7 @@ export async function runExperiment(options: ExperimentOptions): Promise<Outcome
     const outcome = { ...describe(lane, options, startedAt), verdict, stopped };
     const isWanted = options.name && verdict.kind === 'leak' && !options.signal.aborted;
     if (!isWanted) return { ...outcome, culprit: null };
-    tellSearch(lane, options);
+    options.onProgress(progressOf(lane, 'search for the code'));
     const culprit =
       died || isSwollen(lane.samples.at(-1))
         ? await searchAnew(verdict, options)
@@ -105,12 +105,6 @@ async function play(lane: Lane, options: ExperimentOptions, marks: Marks): Promi
   } catch (error) {
     return { stopped: whyBrake(lane.samples), end: await explainEnd(lane.target, error) };
   }
-}
-
-function tellSearch(lane: Lane, { onProgress }: ExperimentOptions): void {
-  const floorBytes = lane.samples.at(-1)?.heapBytes ?? 0;
-  const phase = 'search for the code';
-  onProgress({ phase, requests: lane.answered(), floorBytes, slope: null, leftMs: 0 });
 }
 
 function isSwollen(last: Sample | undefined): boolean {

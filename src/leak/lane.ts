@@ -184,13 +184,10 @@ async function findSlowRate(
 ): Promise<number> {
   const times: number[] = [];
   for (let i = 0; i < SLOW_TRIES; i++) {
-    const [template = { path: '/' }] = numberTemplates(
-      templates.slice(i % templates.length),
-      'as given',
-      i,
-    );
+    const template = templates[i % templates.length] ?? { path: '/' };
+    const [asked = template] = numberTemplates([template], 'as given', i);
     const startedAt = performance.now();
-    await askOnce(target.url, protocol, template, REQUEST_TIMEOUT_MS);
+    await askOnce(target.url, protocol, asked, REQUEST_TIMEOUT_MS);
     times.push(performance.now() - startedAt);
   }
   return 1000 / (SLOW_GAP * median(times) + SLOW_GAP_MS);

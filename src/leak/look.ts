@@ -121,15 +121,6 @@ export function takeLook(
   return { class: classify(facts, first, second, floors), ...facts };
 }
 
-/**
- * Whether `later` is slower than `earlier`: clearly less, or a little less where the intervals
- * leave no doubt. Differences below the floor are JIT and noise, whatever their share.
- */
-function isSlower(earlier: Line, later: Line, floor: number, share: number): boolean {
-  if (later.slope < share * earlier.slope) return earlier.slope - later.slope > floor;
-  return later.high < TOLD_SHARE * earlier.low && earlier.slope - later.slope > floor;
-}
-
 /** Whether a growth is the same in a later look as in an earlier one. */
 export function keepsSlope(previous: Look, last: Look, floor: number): boolean {
   return !isSlower(previous.line, last.line, floor, KEPT_SHARE);
@@ -141,6 +132,15 @@ export function keepsSlope(previous: Look, last: Look, floor: number): boolean {
  * Between two looks a leak keeps this share of its slope; a cache that fills by Zipf loses more.
  */
 const KEPT_SHARE = 0.7;
+
+/**
+ * Whether `later` is slower than `earlier`: clearly less, or a little less where the intervals
+ * leave no doubt. Differences below the floor are JIT and noise, whatever their share.
+ */
+function isSlower(earlier: Line, later: Line, floor: number, share: number): boolean {
+  if (later.slope < share * earlier.slope) return earlier.slope - later.slope > floor;
+  return later.high < TOLD_SHARE * earlier.low && earlier.slope - later.slope > floor;
+}
 
 type Facts = Omit<Look, 'class'>;
 

@@ -9,7 +9,8 @@ import type { Lane, LaneOptions } from './lane.ts';
 import { LOOK_SIZES } from './look.ts';
 import type { ProfileNode } from './probe-messages.ts';
 import { needsSecondLoad } from './resting.ts';
-import { needsMoreSlow, SLOW_PHASES, SLOW_SAMPLES } from './slow.ts';
+import { needsMoreSlow, SLOW_SAMPLES } from './slow.ts';
+import { SLOW_PHASES } from './series.ts';
 import type { SlowPhase } from './series.ts';
 import type { Target } from './target.ts';
 import { judge } from './verdict.ts';
@@ -94,6 +95,12 @@ export async function startProfile(target: Target): Promise<ProfileNode | null> 
   return readProfile(target);
 }
 
+/** What is known in any phase; the load adds its slope and the time that is left. */
+export function progressOf(lane: Lane, phase: string): Progress {
+  const floorBytes = lane.samples.at(-1)?.heapBytes ?? 0;
+  return { phase, requests: lane.answered(), floorBytes, slope: null, leftMs: 0 };
+}
+
 // --- internal ---
 
 /** Checkpoints of a rest, of the one before the load, and of the identical URLs. */
@@ -131,13 +138,8 @@ function openPlan(lane: Lane, options: PhaseOptions): Plan {
     over: () => left() === 0 || enough() || options.signal.aborted || lane.target.death() !== null,
     tell(phase, verdict) {
       const look = verdict?.findings.find(({ signal }) => signal === 'heap')?.looks.at(-1);
-      options.onProgress({
-        phase,
-        requests: lane.answered(),
-        floorBytes: lane.samples.at(-1)?.heapBytes ?? 0,
-        slope: look?.line ?? null,
-        leftMs: left(),
-      });
+      const progress = progressOf(lane, phase);
+      options.onProgress({ ...progress, slope: look?.line ?? null, leftMs: left() });
     },
   };
 }

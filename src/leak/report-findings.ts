@@ -1,9 +1,8 @@
 /** What a report says of each signal: what grows beside the answer, what is open, what is not. */
 import { toldLine } from './finding.ts';
 import type { Finding, Rate, SlowFinding, Verdict } from './finding.ts';
-import { SLOW_PHASES } from './slow.ts';
 import { SIGNAL_WORDS, unitOf } from './series.ts';
-import type { Line, Signal } from './series.ts';
+import type { Line, Signal, SlowPhase } from './series.ts';
 import { formatAmount, formatNumber } from './words.ts';
 
 /** A line for each signal that is not the answer. */
@@ -61,12 +60,18 @@ export function describeVisible(verdict: Verdict): string | null {
   return show(visible, 'request') + more;
 }
 
+/** `116 B [7.6 B, 193 B]`. */
+export function formatLine({ slope, low, high }: Line, signal: Signal): string {
+  const show = (value: number): string => formatAmount(value, unitOf(signal));
+  return `${show(slope)} [${show(low)}, ${show(high)}]`;
+}
+
 // --- internal ---
 
-const LOADS = {
-  [SLOW_PHASES[0]]: 'one at a time, on one connection',
-  [SLOW_PHASES[1]]: 'one at a time, each on a new connection',
-} as const;
+const LOADS: Readonly<Record<SlowPhase, string>> = {
+  'one at a time': 'one at a time, on one connection',
+  'new connections': 'one at a time, each on a new connection',
+};
 
 const STATE_WORDS = {
   flat: 'does not grow',
@@ -79,11 +84,6 @@ const STATE_WORDS = {
 
 function isFreshHeap({ signal, phase }: SlowFinding): boolean {
   return signal === 'heap' && phase === 'new connections';
-}
-
-function formatLine({ slope, low, high }: Line, signal: Signal): string {
-  const show = (value: number): string => formatAmount(value, unitOf(signal));
-  return `${show(slope)} [${show(low)}, ${show(high)}]`;
 }
 
 function lineOf(finding: Finding): string {

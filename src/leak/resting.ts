@@ -5,7 +5,7 @@
  */
 import { floorsOf, rateOf } from './finding.ts';
 import type { JudgeOptions, Verdict } from './finding.ts';
-import { SIGNAL_WORDS, hasExactNative, median, unitOf, valueOf } from './series.ts';
+import { SIGNALS, SIGNAL_WORDS, hasExactNative, median, unitOf, valueOf } from './series.ts';
 import type { Phase, Sample, Signal } from './series.ts';
 import { formatAmount, formatNumber } from './words.ts';
 
@@ -49,8 +49,6 @@ interface AtRest {
   readonly drift: number;
 }
 
-const BYTE_SIGNALS: readonly Signal[] = ['heap', 'external', 'native'];
-
 /** The last samples of a rest: by then what had to end has ended. */
 const RESTED = 3;
 
@@ -64,7 +62,9 @@ function floorsAtRest(samples: readonly Sample[], options: JudgeOptions): AtRest
   if (before === null || after === null) return [];
   const requests = after.requests - before.requests;
   if (requests <= 0) return [];
-  const signals = BYTE_SIGNALS.filter((each) => each !== 'native' || hasExactNative(samples));
+  const signals = SIGNALS.filter(
+    (each) => unitOf(each) === 'bytes' && (each !== 'native' || hasExactNative(samples)),
+  );
   return signals.map((signal) => {
     const floors = floorsOf(signal, samples, options.thorough);
     const [low, high] = [before.floor(signal), after.floor(signal)];

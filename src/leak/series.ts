@@ -41,7 +41,9 @@ export type Phase =
   | SlowPhase;
 
 /** Requests that never overlap: each finds the app idle; on one connection, or each on its own. */
-export type SlowPhase = 'one at a time' | 'new connections';
+export const SLOW_PHASES = ['one at a time', 'new connections'] as const;
+
+export type SlowPhase = (typeof SLOW_PHASES)[number];
 
 /** What can leak. Each signal is judged by itself. */
 export const SIGNALS = [

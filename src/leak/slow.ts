@@ -6,10 +6,8 @@
 import { floorsOf, rateOf, toldLine } from './finding.ts';
 import type { Finding, JudgeOptions, Rate, SlowFinding, Verdict } from './finding.ts';
 import { keepsSlope, takeLook } from './look.ts';
-import { SIGNALS, pointsOf, subtract } from './series.ts';
+import { SIGNALS, SLOW_PHASES, pointsOf, subtract } from './series.ts';
 import type { Line, Sample, Signal, SlowPhase } from './series.ts';
-
-export const SLOW_PHASES = ['one at a time', 'new connections'] as const;
 
 /** Checkpoints of a slow phase; twice as many where the first of them grow. */
 export const SLOW_SAMPLES = 12;

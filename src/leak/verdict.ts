@@ -17,19 +17,22 @@ import { explainsLoad, judgeDeath, judgeRest } from './rest-and-death.ts';
 export type { Finding, JudgeOptions, Rate, Verdict, VerdictKind } from './finding.ts';
 
 export function judge(samples: readonly Sample[], options: JudgeOptions): Verdict {
-  const seen = judgeLoad(samples, options);
-  const isShort = samples.filter(({ phase }) => phase === 'load').length < LEAST_POINTS;
-  if (!options.final || options.died || isShort) return seen;
+  const load = samples.filter((sample) => sample.phase === 'load');
+  if ((options.died || options.final) && load.length < LEAST_POINTS) {
+    return judgeDeath(samples, options.died);
+  }
+  const seen = judgeLoad(load, samples, options);
+  if (!options.final || options.died) return seen;
   return weighSlow(weighAtRest(seen, samples, options), samples, options);
 }
 
 // --- internal ---
 
-function judgeLoad(samples: readonly Sample[], options: JudgeOptions): Verdict {
-  const load = samples.filter((sample) => sample.phase === 'load');
-  if ((options.died || options.final) && load.length < LEAST_POINTS) {
-    return judgeDeath(samples, options.died);
-  }
+function judgeLoad(
+  load: readonly Sample[],
+  samples: readonly Sample[],
+  options: JudgeOptions,
+): Verdict {
   const findings = SIGNALS.map((signal) => examine(signal, load, options));
   const idle = judgeRest(samples, options);
   if (idle !== null && explainsLoad(idle, samples, findings)) {

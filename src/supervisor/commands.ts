@@ -152,10 +152,8 @@ function recycleIn(
       STATUS_SHOWS,
     );
   }
-  if (asked !== null) {
-    for (const slot of slots) if (slot !== asked) generations.delete(slot);
-  }
-  const recycled = options.waiters.wait(name, generations);
+  const wanted = [...generations].filter(([slot]) => asked === null || slot === asked);
+  const recycled = options.waiters.wait(name, new Map(wanted));
   workers.loop.enqueue({ type: 'recycle', slot: asked, reason: 'manual' });
   return recycled;
 }

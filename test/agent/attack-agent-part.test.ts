@@ -2,15 +2,13 @@
  * What the agent adds to an app must not keep what the app itself would let go of: the same clients
  * ask the same app, bare and under the agent, and leave as much in both.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { END_HEADERS, END_STREAM, FRAME, frame, PREFACE } from '../support/http2-frames.ts';
-import { APPS_FOLDER, killOne, waitUntil } from '../support/processes.ts';
+import { APPS_FOLDER, killOne, startBareApp, waitUntil } from '../support/processes.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { readyPids, serve } from '../support/serve.ts';
 
@@ -91,11 +89,9 @@ interface Running {
 
 async function startBare(protocol: Protocol): Promise<Running> {
   const file = join(scratchFolder(), 'heap');
-  const env = { ...process.env, PORT: '0', PROTOCOL: protocol, MEM_FILE: file };
-  const child = spawn(process.execPath, [APP], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const [line] = await once(child.stdout, 'data');
-  return { port: Number(/port (\d+)/.exec(String(line))?.[1]), pid: child.pid ?? 0, file };
+  const app = await startBareApp({ PROTOCOL: protocol, MEM_FILE: file }, APP);
+  onTestFinished(() => app.stop());
+  return { port: app.port, pid: app.pid, file };
 }
 
 async function startServed(protocol: Protocol): Promise<Running> {

@@ -1,5 +1,5 @@
-// PROTOCOL=http1 or http2, in the clear, on $PORT (its number is printed). At SIGUSR2 it writes the
-// bytes of its heap, after collections, to $MEM_FILE.
+// PROTOCOL=http1 or http2, in the clear; at SIGUSR2 it writes the bytes of its heap, after
+// collections, to $MEM_FILE.
 'use strict';
 const { writeFileSync } = require('node:fs');
 const http = require('node:http');
@@ -10,19 +10,8 @@ const vm = require('node:vm');
 v8.setFlagsFromString('--expose-gc');
 const collect = vm.runInNewContext('gc');
 
-const server =
-  process.env.PROTOCOL === 'http1'
-    ? http.createServer((request, response) => response.end('hi'))
-    : http2.createServer();
-if (process.env.PROTOCOL !== 'http1') {
-  server.on('stream', (stream) => {
-    stream.on('error', () => {});
-    stream.respond({ ':status': 200 });
-    stream.end('hi');
-  });
-  server.on('sessionError', () => {});
-}
-server.listen(process.env.PORT, () => console.log(`port ${server.address().port}`));
+const server = process.env.PROTOCOL === 'http1' ? createHttp1Server() : createHttp2Server();
+server.listen(process.env.PORT);
 
 process.on('SIGUSR2', async () => {
   for (let count = 0; count < 4; count++) {
@@ -31,3 +20,18 @@ process.on('SIGUSR2', async () => {
   }
   writeFileSync(process.env.MEM_FILE, String(process.memoryUsage().heapUsed));
 });
+
+function createHttp1Server() {
+  return http.createServer((request, response) => response.end('hi'));
+}
+
+function createHttp2Server() {
+  const server = http2.createServer();
+  server.on('stream', (stream) => {
+    stream.on('error', () => {});
+    stream.respond({ ':status': 200 });
+    stream.end('hi');
+  });
+  server.on('sessionError', () => {});
+  return server;
+}

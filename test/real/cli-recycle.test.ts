@@ -1,18 +1,16 @@
 /** `cofferdam recycle` of real workers that boot, crash or are scaled away meanwhile. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Status } from '../../src/control/status.ts';
 import { ECHO_APP, killOne, waitUntil } from '../support/processes.ts';
 import { runCli } from '../support/run-cli.ts';
-import { scratchFolder } from '../support/scratch.ts';
+import { faultSwitch } from '../support/scratch.ts';
 import { serve, statusOfPool } from '../support/serve.ts';
 
 test('who asks for a recycle never waits for ever', async () => {
-  const faults = join(scratchFolder(), 'faults');
-  writeFileSync(faults, 'BOOT_MS=1500');
+  const faults = faultSwitch();
+  faults.set({ BOOT_MS: 1500 });
   const pool = await serve([ECHO_APP, '--workers', '1..2', '--ops', 'off'], {
-    env: { FAULT_FILE: faults },
+    env: faults.env,
   });
   const recycle = (...args: string[]) => runCli(['recycle', '--name', pool.name, ...args]);
   await waitUntil('it can be asked', async () => {
@@ -26,7 +24,7 @@ test('who asks for a recycle never waits for ever', async () => {
   expect(await runCli(['scale', '2', '--name', pool.name])).toMatchObject({ code: 0 });
   await pool.waitForTold('worker_ready', 3);
 
-  writeFileSync(faults, 'BOOT_MS=60000');
+  faults.set({ BOOT_MS: 60_000 });
   const crashed = recycle('1');
   await pool.waitForTold('recycle_started', 2);
   const [first] = (await statusOfPool(pool)).workers;

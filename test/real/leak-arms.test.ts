@@ -4,11 +4,12 @@ import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { LOAD_ONLY } from '../support/leak-flags.ts';
 import { scratchFolder, writeApp } from '../support/scratch.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Ends by its requests: a slow machine needs longer, and has as many checkpoints. */
-const QUICK = ['--duration', '50s', '--rate', '400', '--rest', 'off', '--slow', 'off'];
+const QUICK = ['--duration', '50s', '--rate', '400', ...LOAD_ONLY];
 const FEW = ['--requests', '500', '--batch', '20', ...QUICK];
 /** The leak has to stand out from the code that HTTP/2 still compiles. */
 const MANY = ['--requests', '2400', '--batch', '50', ...QUICK];

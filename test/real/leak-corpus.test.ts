@@ -1,20 +1,10 @@
 import { expect, test } from 'vitest';
 // Plain JavaScript: the same file is the runner of the whole corpus.
 import { CORPUS, runApp } from '../leak-corpus/run.mjs';
+import { SMALL_BATCHES } from '../support/leak-flags.ts';
 
 /** The whole corpus takes half an hour (`npm run leak-corpus`); this is the part that CI can afford. */
-const QUICK = [
-  '--duration',
-  '15s',
-  '--rate',
-  '400',
-  '--batch',
-  '80',
-  '--rest',
-  '500ms',
-  '--slow',
-  'off',
-];
+const QUICK = ['--duration', '15s', ...SMALL_BATCHES];
 const RUN_MS = 120_000;
 
 interface Entry {

@@ -3,24 +3,14 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { LOAD_ONLY } from '../support/leak-flags.ts';
 import { runCli } from '../support/run-cli.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const RUN_MS = 170_000;
 
 /** Ends by its requests, so that a slow machine has as many checkpoints. */
-const QUICK = [
-  '--duration',
-  '60s',
-  '--rate',
-  '200',
-  '--rest',
-  'off',
-  '--slow',
-  'off',
-  '--json',
-  '--no-report',
-];
+const QUICK = ['--duration', '60s', '--rate', '200', ...LOAD_ONLY, '--json', '--no-report'];
 const SMALL = ['--requests', '600', '--batch', '20'];
 /** Below 40 requests per second the search takes small steps: each keeps 100 kB. */
 const HEAVY = ['--requests', '300', '--batch', '10', '--rate', '39'];

@@ -6,24 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { LOAD_ONLY, SMALL_BATCHES } from '../support/leak-flags.ts';
 
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'cofferdam-leak-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Small batches keep the rate low: these tests share two cores with others. */
-const QUICK = [
-  '--duration',
-  '12s',
-  '--rate',
-  '400',
-  '--batch',
-  '80',
-  '--rest',
-  '500ms',
-  '--slow',
-  'off',
-];
+const QUICK = ['--duration', '12s', ...SMALL_BATCHES];
+const FEW = ['--requests', '60', '--batch', '20', ...LOAD_ONLY, '--no-report'];
 const RUN_MS = 110_000;
 
 interface Ran {
@@ -148,34 +138,13 @@ test('a redirect to another host is told, and nobody is asked there', async () =
   const refused = await leak(redirects);
   expect(refused.stderr).toContain(`redirects GET / to ${location}`);
   expect(refused.code).toBe(3);
-  const few = [
-    '--requests',
-    '60',
-    '--batch',
-    '20',
-    '--rest',
-    'off',
-    '--slow',
-    'off',
-    '--no-report',
-  ];
-  const asking = await leak(redirects, '--any-status', '--rate', '100', '--duration', '5s', ...few);
+  const asking = await leak(redirects, '--any-status', '--rate', '100', '--duration', '5s', ...FEW);
   expect(asking.stdout).toContain('requests at 100/s');
   expect(asked).toBe(0);
 }, 30_000);
 
 describe('an app that fails under load is undecided, and says why', () => {
-  const QUICKER = [
-    '--duration',
-    '5s',
-    '--rate',
-    '200',
-    '--rest',
-    'off',
-    '--slow',
-    'off',
-    '--no-report',
-  ];
+  const QUICKER = ['--duration', '5s', '--rate', '200', ...LOAD_ONLY, '--no-report'];
   test.each([
     ['dies', `throw new Error('disk full');`, 'the app died (exit code 1: Error: disk full)'],
     ['answers errors', 'res.statusCode = 503;', 'the app answers with errors now (GET /: 503)'],
@@ -231,18 +200,7 @@ describe('a run', () => {
           res.end();
         });`,
       );
-      const ends = [
-        '--requests',
-        '60',
-        '--batch',
-        '20',
-        '--rest',
-        'off',
-        '--slow',
-        'off',
-        '--no-report',
-      ];
-      await leak(path, '--script', script, '--rate', '100', '--duration', '5s', ...ends);
+      await leak(path, '--script', script, '--rate', '100', '--duration', '5s', ...FEW);
       const lines = readFileSync(seen, 'utf8').trim().split('\n');
       const posts = lines.filter((line) => line.startsWith('POST'));
       expect(new Set(posts.map((line) => line.replace(/[\d-]+}$/, '}')))).toEqual(
